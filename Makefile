@@ -1,0 +1,30 @@
+.PHONY: demo test check laws bench interop format clean
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch -e '.[test]'
+	touch $@
+
+demo: .venv/installed        ## degrade and restore a photograph; writes demo/report.html
+	$(BIN)/python -m undegrade.evaluation.demo --output demo
+
+test: .venv/installed        ## every test
+	$(BIN)/python -m pytest -n 2
+
+check: .venv/installed       ## style, types, contracts and the fast tests, within two minutes
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -n 2 -m 'not slow' tests/laws tests/architecture tests/core
+
+format: .venv/installed
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+bench: .venv/installed       ## timings and the papers' tables, into benchmarks/results
+	$(BIN)/python -m benchmarks.run
+
+interop: .venv/installed     ## the DeepInverse adapters against deepinv itself, in .venv-interop
+	tests/interop/run
+clean:
+	rm -rf .venv .venv-interop demo

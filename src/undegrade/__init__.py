@@ -1,0 +1,1 @@
+"""Restores images whose degradation is understood: y = φ(x) + η."""

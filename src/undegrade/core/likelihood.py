@@ -1,0 +1,51 @@
+"""The random part η of a degradation: how to sample a measurement, and how to score it."""
+
+import abc
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from undegrade.core.image import PerSample
+
+
+class Likelihood(nn.Module, abc.ABC):
+    """y ~ p(y | prediction), independent entries given the noiseless prediction φ(x)."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, prediction: Tensor, y: Tensor) -> PerSample: ...
+
+    @abc.abstractmethod
+    def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
+        """A measurement drawn from p(· | prediction); the caller's generator moves on."""
+
+    @abc.abstractmethod
+    def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
+        """−log p(y | prediction), up to a constant that does not depend on the prediction."""
+
+    @abc.abstractmethod
+    def precision(self, y: Tensor) -> Tensor:
+        """1/variance of each entry as far as y itself tells; 0 for an entry that is lost.
+
+        This is the quadratic model ½ Σ precision·(prediction − y)² of −log p. Linear methods use
+        it, and Σ precision·(φ(x) − y)² is about the number of trusted entries at the truth.
+        """
+
+    @abc.abstractmethod
+    def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
+        """Argmin over predictions u of −step·log p(y | u) + ½‖u − v‖²."""
+
+    @abc.abstractmethod
+    def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
+        """Sup over predictions u of ⟨p, u⟩ + log p(y | u), with the constant of `forward`."""
+
+    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
+        """−log p and its gradient in the prediction."""
+
+        def total(u: Tensor) -> tuple[Tensor, PerSample]:
+            value = self(u, y)
+            return value.sum(), value
+
+        gradient, value = torch.func.grad(total, has_aux=True)(prediction)
+        return value, gradient
