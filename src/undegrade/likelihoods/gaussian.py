@@ -1,0 +1,65 @@
+"""White noise of a known level: sensors in good light."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import PerSample, inner, spread
+from undegrade.core.likelihood import Likelihood
+
+
+@final
+class Gaussian(Likelihood):
+    """y = prediction + std·n, n standard normal: −log p = ½‖prediction − y‖²/std².
+
+    Arguments:
+        std: standard deviation in units of the [0, 1] range, one number or one per sample (b,).
+            8-bit levels divide by 255: σ = 25 is 0.098.
+
+    Raises:
+        ValueError: a standard deviation that is not positive.
+    """
+
+    std: Tensor
+
+    def __init__(self, std: float | PerSample) -> None:
+        super().__init__()
+        std = torch.as_tensor(std)
+        if not bool((std > 0).all()):
+            raise ValueError(f"the standard deviation must be positive, got {std.tolist()}")
+        self.register_buffer("std", std)
+
+    def extra_repr(self) -> str:
+        return f"std={self.std.tolist()}"
+
+    def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(
+            prediction.shape,
+            generator=generator,
+            device=generator.device,
+            dtype=prediction.dtype,
+        )
+        return prediction + spread(self.std, prediction) * noise.to(prediction)
+
+    def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
+        return self._weighted(prediction - y)[0]
+
+    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
+        return self._weighted(prediction - y)
+
+    def precision(self, y: Tensor) -> Tensor:
+        return spread(self.std, y).square().reciprocal().expand_as(y)
+
+    def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
+        """(v + t y)/(1 + t), t = step/std²."""
+        t = spread(step, v) / spread(self.std, v).square()
+        return (v + t * y) / (1 + t)
+
+    def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
+        """⟨p, y⟩ + ½ std² ‖p‖²."""
+        return inner(p, y + 0.5 * spread(self.std, p).square() * p)
+
+    def _weighted(self, difference: Tensor) -> tuple[PerSample, Tensor]:
+        slope = difference / spread(self.std, difference).square()
+        return 0.5 * inner(difference, slope), slope

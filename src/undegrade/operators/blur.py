@@ -1,0 +1,154 @@
+"""Convolution with a known kernel: motion, defocus, camera shake."""
+
+from typing import final, get_args
+
+from torch import Tensor, nn
+
+from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.operator import LinearOperator
+from undegrade.operators.convolution import (
+    convolve,
+    convolve_adjoint,
+    fast_size,
+    filtered,
+    transfer_function,
+)
+from undegrade.operators.memo import Memo
+from undegrade.operators.padding import Boundary, fold, pad
+
+_DIRECT_ENTRIES = 49  # measured: kernels up to about 7×7 are faster by sums than by transforms
+
+
+@final
+class Blur(LinearOperator):
+    """Convolution y(i) = Σⱼ psf(j) x(i − j), the kernel's middle entry at shift 0.
+
+    Small kernels are summed directly, larger ones go through the fast Fourier transform; the
+    result is the same. The transform of the kernel is computed once per image size. Differentiable
+    in `psf` (give an `nn.Parameter` to learn it). What lies past the border is a model: on a
+    photograph `replicate` is a fair guess, `valid` needs none, `periodic` is exact only for
+    synthetic data but has a closed form.
+
+    Arguments:
+        psf: the kernel, odd sizes, shape (kh kw), (c|1 kh kw) or (b|1 c|1 kh kw).
+        boundary: what lies past the border; `valid` returns (h − kh + 1, w − kw + 1) pixels, all
+            others as many as came in.
+
+    Raises:
+        ValueError: a kernel of even size or with no entries; an image smaller than the kernel.
+    """
+
+    psf: Tensor
+
+    def __init__(self, psf: Tensor, boundary: Boundary = "replicate") -> None:
+        super().__init__()
+        _check_kernel(psf)
+        if boundary not in get_args(Boundary):
+            raise ValueError(f"boundary must be one of {get_args(Boundary)}, got {boundary!r}")
+        if isinstance(psf, nn.Parameter):
+            self.psf = psf
+        else:
+            self.register_buffer("psf", psf)
+        self.boundary: Boundary = boundary
+        self._memo = Memo()
+
+    def extra_repr(self) -> str:
+        return f"psf={tuple(self.psf.shape)}, boundary={self.boundary!r}"
+
+    @property
+    def margin(self) -> tuple[int, int]:
+        """How far the kernel reaches, in pixels (vertically, horizontally)."""
+        return self.psf.shape[-2] // 2, self.psf.shape[-1] // 2
+
+    @property
+    def _direct(self) -> bool:
+        return self.psf.shape[-2] * self.psf.shape[-1] <= _DIRECT_ENTRIES
+
+    def forward(self, x: Image) -> Image:
+        size = x.shape[-2], x.shape[-1]
+        self._check_image(size)
+        if self._direct or self.boundary in ("replicate", "reflect"):
+            return self._valid(pad(x, self.margin, self.boundary))
+        if self.boundary == "valid":
+            return self._valid(x)
+        grid = self._grid(size)
+        return filtered(x, self._transfer(grid, self.margin, x), grid, size)
+
+    def adjoint(self, y: Image) -> Image:
+        size = y.shape[-2], y.shape[-1]
+        if self._direct or self.boundary in ("replicate", "reflect", "valid"):
+            return fold(self._valid_adjoint(y), self.margin, self.boundary)
+        grid = self._grid(size)
+        return filtered(y, self._transfer(grid, self.margin, y).conj(), grid, size)
+
+    def initial(self, y: Image) -> Image:
+        """The measurement itself; for `valid` with the lost frame filled by its last pixels."""
+        return pad(y, self.margin, "replicate") if self.boundary == "valid" else y
+
+    @property
+    def closed_form(self) -> bool:
+        return self.boundary == "periodic"
+
+    def normal_solve(self, b: Image, shift: float | PerSample) -> Image:
+        """(AᵀA + shift·I)⁻¹ b; for a periodic boundary F⁻¹[ F b / (|F psf|² + shift) ]."""
+        if not self.closed_form:
+            return super().normal_solve(b, shift)
+        size = b.shape[-2], b.shape[-1]
+        self._check_image(size)
+        transfer = self._transfer(size, self.margin, b)
+        power = transfer.real.square() + transfer.imag.square()
+        return filtered(b, 1 / (power + spread(shift, b)), size, size)
+
+    def _valid(self, x: Image) -> Image:
+        """The part of the convolution that needs no boundary."""
+        (kh, kw), (h, w) = self.psf.shape[-2:], x.shape[-2:]
+        if self._direct:
+            return convolve(x, self._kernel(x))
+        grid = fast_size(h), fast_size(w)
+        transfer = self._transfer(grid, (kh - 1, kw - 1), x)
+        return filtered(x, transfer, grid, (h - kh + 1, w - kw + 1))
+
+    def _valid_adjoint(self, y: Image) -> Image:
+        (kh, kw), (m, n) = self.psf.shape[-2:], y.shape[-2:]
+        if self._direct:
+            return convolve_adjoint(y, self._kernel(y))
+        h, w = m + kh - 1, n + kw - 1
+        grid = fast_size(h), fast_size(w)
+        return filtered(y, self._transfer(grid, (kh - 1, kw - 1), y).conj(), grid, (h, w))
+
+    def _grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Where the transform wraps around by itself (periodic), or never reaches (zero)."""
+        if self.boundary == "periodic":
+            return size
+        return fast_size(size[0] + self.margin[0]), fast_size(size[1] + self.margin[1])
+
+    def _kernel(self, like: Tensor) -> Tensor:
+        return self.psf.to(like)[(None,) * (4 - self.psf.ndim)]
+
+    def _transfer(self, grid: tuple[int, int], origin: tuple[int, int], like: Tensor) -> Tensor:
+        return self._memo(
+            self.psf,
+            (grid, origin, like.dtype, like.device),
+            lambda: transfer_function(self._kernel(like), grid, origin),
+        )
+
+    def _check_image(self, size: tuple[int, int]) -> None:
+        kernel = self.psf.shape[-2], self.psf.shape[-1]
+        if kernel[0] > size[0] or kernel[1] > size[1]:
+            raise ValueError(
+                f"the kernel of {kernel[0]}×{kernel[1]} is larger than the image of "
+                f"{size[0]}×{size[1]} pixels"
+            )
+
+
+def _check_kernel(psf: Tensor) -> None:
+    if psf.ndim not in (2, 3, 4) or psf.numel() == 0:
+        raise ValueError(
+            f"a kernel has shape (kh kw), (c kh kw) or (b c kh kw) and entries, "
+            f"got {tuple(psf.shape)}"
+        )
+    if psf.shape[-2] % 2 == 0 or psf.shape[-1] % 2 == 0:
+        raise ValueError(
+            f"a kernel has an odd number of rows and columns, so that it has a middle; "
+            f"got {psf.shape[-2]}×{psf.shape[-1]}"
+        )

@@ -1,0 +1,57 @@
+"""Convolution of images with small kernels, directly or by the fast Fourier transform."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import Image
+
+
+def convolve(x: Image, psf: Tensor) -> Image:
+    """The part of psf ∗ x whose surroundings are all known, (h − kh + 1, w − kw + 1), by sums.
+
+    Arguments:
+        x: (b c h w).
+        psf: (b|1 c|1 kh kw).
+    """
+    return _grouped(torch.nn.functional.conv2d, x, psf)
+
+
+def convolve_adjoint(y: Image, psf: Tensor) -> Image:
+    """Transpose of `convolve`: (b c m n) to (b c m + kh − 1 n + kw − 1)."""
+    return _grouped(torch.nn.functional.conv_transpose2d, y, psf)
+
+
+def _grouped(conv: Callable[..., Tensor], x: Tensor, psf: Tensor) -> Tensor:
+    (b, c), flipped = x.shape[:2], psf.flip(-2, -1)
+    if psf.shape[:2] == (1, 1):
+        return conv(x.flatten(0, 1).unsqueeze(1), flipped).unflatten(0, (b, c)).squeeze(2)
+    kernels = flipped.expand(b, c, -1, -1).reshape(b * c, 1, *psf.shape[-2:])
+    return conv(x.reshape(1, b * c, *x.shape[-2:]), kernels, groups=b * c).unflatten(1, (b, c))[0]
+
+
+def transfer_function(psf: Tensor, size: tuple[int, int], origin: tuple[int, int]) -> Tensor:
+    """Half spectrum of a kernel whose entry `origin` multiplies x at shift 0."""
+    missing = (size[1] - psf.shape[-1], size[0] - psf.shape[-2])
+    wide = torch.nn.functional.pad(psf, (0, missing[0], 0, missing[1]))
+    return torch.fft.rfft2(wide.roll((-origin[0], -origin[1]), (-2, -1)))
+
+
+def filtered(x: Image, transfer: Tensor, size: tuple[int, int], keep: tuple[int, int]) -> Image:
+    """Circular convolution on a zero-extended grid of `size`; the first `keep` rows, columns."""
+    spectrum = torch.fft.rfft2(x, s=size)
+    return torch.fft.irfft2(spectrum * transfer, s=size)[..., : keep[0], : keep[1]]
+
+
+def fast_size(n: int) -> int:
+    """The smallest even number ≥ n without a prime factor above 5: transforms like those."""
+    n += n % 2
+    while True:
+        rest = n
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return n
+        n += 2

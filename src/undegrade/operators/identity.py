@@ -1,0 +1,30 @@
+"""Nothing happens to the image: denoising."""
+
+from typing import final
+
+from torch import Tensor
+
+from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.operator import LinearOperator
+
+
+@final
+class Identity(LinearOperator):
+    """x ↦ x: the operator of denoising."""
+
+    def forward(self, x: Image) -> Image:
+        return x
+
+    def adjoint(self, y: Image) -> Image:
+        return y
+
+    def initial(self, y: Image) -> Image:
+        return y
+
+    @property
+    def closed_form(self) -> bool:
+        return True
+
+    def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
+        """The quotient b / (1 + shift)."""
+        return b / (1 + spread(shift, b))
