@@ -18,3 +18,11 @@ from .core.solver import State as State
 from .core.solver import Status as Status
 from .core.solver import solve as solve
 from .core.solver import until as until
+from .likelihoods.gaussian import Gaussian as Gaussian
+from .operators.blur import Blur as Blur
+from .operators.downsampling import Downsample as Downsample
+from .operators.identity import Identity as Identity
+from .operators.mask import Mask as Mask
+from .operators.psf import disk_psf as disk_psf
+from .operators.psf import gaussian_psf as gaussian_psf
+from .operators.psf import motion_psf as motion_psf
