@@ -8,6 +8,9 @@ from torch import Tensor
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.laplace import Laplace
+from undegrade.likelihoods.poisson import Poisson
+from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
@@ -79,4 +82,12 @@ LINEAR_OPERATORS: dict[str, LinearOperator] = {
 LIKELIHOODS: dict[str, LikelihoodCase] = {
     "gaussian": LikelihoodCase(Gaussian(0.1)),
     "gaussian per sample": LikelihoodCase(Gaussian(torch.tensor([0.05, 0.2]))),
+    "laplace": LikelihoodCase(Laplace(0.1)),
+    "laplace per sample": LikelihoodCase(Laplace(torch.tensor([0.05, 0.2]))),
+    "poisson": LikelihoodCase(Poisson(30.0)),
+    "poisson in the dark": LikelihoodCase(Poisson(torch.tensor([3.0, 9.0]))),
+    "salt and pepper": LikelihoodCase(SaltAndPepper(0.3, std=0.05)),
+    "salt and pepper per sample": LikelihoodCase(
+        SaltAndPepper(torch.tensor([0.1, 0.7]), std=torch.tensor([0.05, 0.1]))
+    ),
 }

@@ -19,6 +19,9 @@ from .core.solver import Status as Status
 from .core.solver import solve as solve
 from .core.solver import until as until
 from .likelihoods.gaussian import Gaussian as Gaussian
+from .likelihoods.laplace import Laplace as Laplace
+from .likelihoods.poisson import Poisson as Poisson
+from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
 from .operators.blur import Blur as Blur
 from .operators.downsampling import Downsample as Downsample
 from .operators.identity import Identity as Identity

@@ -1,0 +1,82 @@
+"""Impulse noise: some entries are replaced by black or white."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import PerSample, inner, spread
+from undegrade.core.likelihood import Likelihood
+
+_ROUNDING = 1 / (255 * 12**0.5)  # standard deviation of rounding to 8 bits
+
+
+@final
+class SaltAndPepper(Likelihood):
+    """Each entry is lost with probability `fraction`, and then is 0 or 1 with equal chance.
+
+    A lost entry gives itself away: it is exactly 0 or exactly 1. Those entries say nothing, and the
+    others are trusted to `std`: −log p = ½ Σ_{0<y<1} (prediction − y)²/std² (what remains of the
+    mixture's likelihood when entries at 0 and 1 are taken as lost). It works up to about nine
+    entries in ten lost. It fails where the picture itself is pure black or white over an area:
+    those entries count as lost too and are filled from around.
+
+    Channels are independent: of a color pixel at fraction ½ all three entries survive in 1 of 8.
+
+    Arguments:
+        fraction: probability that an entry is lost, from 0 to 1.
+        std: standard deviation of the surviving entries; rounding to 8 bits unless given.
+
+    Raises:
+        ValueError: a fraction outside [0, 1]; a standard deviation that is not positive.
+    """
+
+    fraction: Tensor
+    std: Tensor
+
+    def __init__(self, fraction: float | PerSample, std: float | PerSample = _ROUNDING) -> None:
+        super().__init__()
+        fraction, std = torch.as_tensor(fraction), torch.as_tensor(std)
+        if not bool(((fraction >= 0) & (fraction <= 1)).all()):
+            raise ValueError(f"the fraction must lie in [0, 1], got {fraction.tolist()}")
+        if not bool((std > 0).all()):
+            raise ValueError(f"the standard deviation must be positive, got {std.tolist()}")
+        self.register_buffer("fraction", fraction)
+        self.register_buffer("std", std)
+
+    def extra_repr(self) -> str:
+        return f"fraction={self.fraction.tolist()}, std={self.std.tolist()}"
+
+    def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
+        where, like = generator.device, prediction
+        chance = torch.rand(like.shape, dtype=like.dtype, device=where, generator=generator)
+        noise = torch.randn(like.shape, dtype=like.dtype, device=where, generator=generator)
+        chance, half = chance.to(like), 0.5 * spread(self.fraction, like)
+        y = prediction + spread(self.std, like) * noise.to(like)
+        return torch.where(chance < half, 0.0, torch.where(chance < 2 * half, 1.0, y))
+
+    def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
+        return self.value_and_grad(prediction, y)[0]
+
+    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
+        difference = prediction - y
+        slope = self.precision(y) * difference
+        return 0.5 * inner(difference, slope), slope
+
+    def precision(self, y: Tensor) -> Tensor:
+        """1/std², and 0 for entries that are exactly 0 or 1."""
+        lost = (y == 0) | (y == 1)
+        return torch.where(lost, 0.0, spread(self.std, y).square().reciprocal())
+
+    def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
+        """(v + t y)/(1 + t), t = step·precision."""
+        t = spread(step, v) * self.precision(y)
+        return (v + t * y) / (1 + t)
+
+    def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
+        """Σ p y + ½ std² p² over trusted entries; infinite unless p is 0 (to rounding) at others."""
+        std, trusted = spread(self.std, p), self.precision(y) > 0
+        value = torch.where(trusted, p * (y + 0.5 * std.square() * p), 0.0).flatten(1).sum(1)
+        slack = 64 * torch.finfo(p.dtype).eps
+        stray = torch.where(trusted, 0.0, (p * std).abs()).flatten(1).amax(1) > slack
+        return torch.where(stray, torch.inf, value)
