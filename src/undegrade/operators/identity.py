@@ -25,6 +25,9 @@ class Identity(LinearOperator):
     def closed_form(self) -> bool:
         return True
 
+    def coercivity(self, x: Image) -> PerSample:
+        return x.new_ones(len(x))
+
     def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
         """The quotient b / (1 + shift)."""
         return b / (1 + spread(shift, b))
