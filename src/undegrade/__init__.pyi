@@ -23,9 +23,11 @@ from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
 from .operators.blur import Blur as Blur
+from .operators.camera_shake import camera_shake_psf as camera_shake_psf
 from .operators.downsampling import Downsample as Downsample
 from .operators.identity import Identity as Identity
 from .operators.mask import Mask as Mask
 from .operators.psf import disk_psf as disk_psf
 from .operators.psf import gaussian_psf as gaussian_psf
 from .operators.psf import motion_psf as motion_psf
+from .operators.super_resolution_psf import super_resolution_psf as super_resolution_psf
