@@ -52,9 +52,18 @@ class Proximable(Functional):
 class Convex(Proximable):
     """A proximable convex functional whose conjugate is known, so that duality gaps are."""
 
+    def modulus(self, x: Tensor) -> PerSample:
+        """m ≥ 0 such that f − m/2·‖x‖² is still convex; 0 unless a subclass knows better."""
+        return x.new_zeros(len(x))
+
     @abc.abstractmethod
     def conjugate(self, p: Tensor) -> PerSample:
         """f*(p) = supₓ ⟨p, x⟩ − f(x)."""
+
+    def conjugate_bound(self, p: Tensor, x: Tensor) -> PerSample:
+        """A bound f̄ ≥ f*(p) from a point x near the maximizer; f*(p) itself unless overridden."""
+        del x
+        return self.conjugate(p)
 
     def prox_conjugate(self, v: Tensor, step: float | PerSample) -> Tensor:
         """Prox of step·f*, by Moreau's identity: v − step·prox_{f/step}(v/step)."""
@@ -63,14 +72,26 @@ class Convex(Proximable):
 
 
 class Composite(Functional):
-    """x ↦ outer(K x): what primal–dual methods need. TV is a group norm of the gradient."""
+    """x ↦ outer(K x): what primal–dual methods need. TV is a group norm of the gradient.
 
-    outer: Functional
-    inner: LinearOperator
+    Subclasses give the parts. A subclass with a faster way to take the two half-steps of a
+    primal–dual method (fused, compiled) overrides `ascend` and `descend`; both may overwrite
+    their first argument, which belongs to the solver's state.
+    """
 
-    def __init__(self, outer: Functional, inner: LinearOperator) -> None:
-        super().__init__()
-        self.outer, self.inner = outer, inner
+    @property
+    @abc.abstractmethod
+    def outer(self) -> Convex:
+        """The convex function of the field K x."""
+
+    @property
+    @abc.abstractmethod
+    def inner(self) -> LinearOperator:
+        """K."""
+
+    @abc.abstractmethod
+    def squared_norm(self, x: Image) -> PerSample:
+        """A bound on ‖K‖² for images of the shape of x."""
 
     def forward(self, x: Image) -> PerSample:
         return self.outer(self.inner(x))
@@ -78,6 +99,17 @@ class Composite(Functional):
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
         value, gradient = self.outer.value_and_grad(self.inner(x))
         return value, self.inner.adjoint(gradient)
+
+    def ascend(self, p: Tensor, x: Image, step: PerSample, weight: PerSample) -> Tensor:
+        """The dual half-step: prox of step·(weight·outer)* at p + step·K x."""
+        lifted = p + spread(step, p) * self.inner(x)
+        weight = weight.clamp(min=1e-12)  # a weight of 0 has p = 0 as its limit
+        scale = spread(weight, p)
+        return scale * self.outer.prox_conjugate(lifted / scale, step / weight)
+
+    def descend(self, x: Image, p: Tensor, step: PerSample) -> Image:
+        """The primal half-step without its prox: x − step·Kᵀp."""
+        return x - spread(step, x) * self.inner.adjoint(p)
 
 
 class Fidelity(Functional):

@@ -70,6 +70,10 @@ class LinearOperator(Operator):
         """Whether `normal_solve` is exact and costs about as much as one A and one Aᵀ."""
         return False
 
+    def coercivity(self, x: Image) -> PerSample:
+        """m ≥ 0 with ‖Au‖² ≥ m‖u‖² for images shaped like x; 0 unless an operator knows better."""
+        return x.new_zeros(len(x))
+
     def normal_solve(self, b: Image, shift: float | PerSample) -> Image:
         """(AᵀA + shift·I)⁻¹ b, shift > 0 (one number, or one per sample).
 

@@ -51,7 +51,10 @@ Observer = Callable[[int, State], Mapping[str, PerSample]]
 
 @dataclass(frozen=True)
 class Record:
-    """One row of a trace: values are per sample; seconds count the steps only."""
+    """One row of a trace: values are per sample; seconds count steps and stopping rules.
+
+    The method's own residual is there for the iterations at which the stopping rule looked.
+    """
 
     iteration: int
     seconds: float
@@ -140,22 +143,24 @@ def solve(
     Raises:
         ValueError: neither x0 nor state is given.
     """
+    began = time.perf_counter()
     if state is None:
         if x0 is None:
             raise ValueError("solve needs a start: x0, or the state of an earlier result")
         state = solver.init(problem, x0)
-    kept, began = _Kept(state.x), time.perf_counter()
-    iteration, seconds, trace = 0, time.perf_counter() - began, list[Record]()
+    kept, iteration, trace = _Kept(state.x), 0, list[Record]()
     kept.look(iteration, state, stop)
+    seconds = time.perf_counter() - began
     while not kept.all_stopped:
         began = time.perf_counter()
         state, iteration = solver.step(problem, state), iteration + 1
-        seconds += time.perf_counter() - began  # steps only: observers are free
-        kept.look(iteration, state, stop)
-        values = {"residual": state.residual}
+        looked = kept.look(iteration, state, stop)
+        seconds += time.perf_counter() - began  # observers are free
+        values = {"residual": state.residual} if looked else {}
         for observer in observe:
             values.update(observer(iteration, state))
-        trace.append(Record(iteration, seconds, values))
+        if values:
+            trace.append(Record(iteration, seconds, values))
     status = tuple(s for s in kept.status if s is not None)
     return Result(kept.x, status, tuple(kept.iterations), seconds, state, tuple(trace))
 
@@ -172,7 +177,8 @@ class _Kept:
     def all_stopped(self) -> bool:
         return None not in self.status
 
-    def look(self, iteration: int, state: State, stop: Stop) -> None:
+    def look(self, iteration: int, state: State, stop: Stop) -> bool:
+        """Take in the new iterate, ask the stopping rule, and tell whether it looked."""
         going = [i for i, status in enumerate(self.status) if status is None]
         if len(going) == len(self.status):
             self.x = state.x
@@ -183,3 +189,4 @@ class _Kept:
         for i in going:
             self.iterations[i] = iteration
             self.status[i] = None if verdict is None else verdict[i]
+        return verdict is not None

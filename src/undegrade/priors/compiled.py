@@ -1,0 +1,68 @@
+"""The half-steps of total variation as compiled loops: one pass over memory each.
+
+The plain tensor expressions of `GroupNorm` and `FiniteDifference` are the definition; a test
+holds these loops to them. Compilation takes some seconds once per machine, then comes from disk.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import Image, PerSample
+from undegrade.priors.group_norm import Coupling
+
+_SMALLEST = 2**17  # below this many values the plain expressions are fast enough
+
+
+def pays(x: Image, p: Tensor) -> bool:
+    """Whether the compiled loops can take x and p, and are faster: large plain CPU tensors."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and x.dtype == p.dtype
+        and x.numel() >= _SMALLEST
+        and not (torch.is_grad_enabled() and (x.requires_grad or p.requires_grad))
+    )
+
+
+def ascend(
+    p: Tensor,
+    x: Image,
+    step: PerSample,
+    weight: PerSample,
+    coupling: Coupling,
+    smoothing: float,
+) -> Tensor:
+    """p ← the point of the ball |p| ≤ weight nearest to (p + step·∇x)/(1 + step·δ/weight)."""
+    tiny = torch.finfo(x.dtype).tiny
+    shrink = 1 / (1 + step * smoothing / weight.clamp(min=tiny))
+    p = p.contiguous()
+    arrays = (a.detach().to(x).numpy() for a in (step, weight, shrink))
+    _loops()[coupling](p.detach().numpy(), x.detach().contiguous().numpy(), *arrays)
+    return p
+
+
+def descend(x: Image, p: Tensor, step: PerSample) -> Image:
+    """x − step·∇ᵀp, in a new tensor."""
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    source = x.detach().contiguous().numpy()
+    _loops()["descend"](
+        source, p.detach().contiguous().numpy(), step.detach().to(x).numpy(), out.numpy()
+    )
+    return out
+
+
+@functools.cache
+def _loops() -> dict[str, Callable[..., Any]]:
+    """The compiled loops; numba is loaded only here."""
+    from undegrade.priors import loops
+
+    return {
+        "anisotropic": loops.ascend_anisotropic,
+        "isotropic": loops.ascend_isotropic,
+        "vectorial": loops.ascend_vectorial,
+        "descend": loops.descend,
+    }
