@@ -1,0 +1,143 @@
+"""Image file ↔ image."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from undegrade.core.image import Image
+from undegrade.files.replacement import replacing
+from undegrade.files.samples import (
+    SUFFIXES,
+    Form,
+    Samples,
+    format_of,
+    read_samples,
+    write_samples,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """An image together with what its file says beside the colors.
+
+    Arguments:
+        pixels: gray or color, shape (1, 1 | 3, h, w), nominal range [0, 1].
+        alpha: kept aside, so that no method mixes it with the colors; shape (1, 1, h, w).
+        form: how it was stored, and so how its restoration is.
+    """
+
+    pixels: Image
+    alpha: Float[Tensor, "1 1 height width"] | None
+    form: Form
+
+    def with_pixels(self, x: Image) -> "Picture":
+        """Another image in this picture's form; alpha follows it in size."""
+        alpha = None if self.alpha is None else _resized(self.alpha, x.shape[2], x.shape[3])
+        return dataclasses.replace(self, pixels=x, alpha=alpha)
+
+
+def _resized(alpha: Tensor, height: int, width: int) -> Tensor:
+    """Enlarged or reduced by a whole factor, else cut or continued equally at opposite borders."""
+    h, w = alpha.shape[2:]
+    if (height % h == 0 and width % w == 0) or (h % height == 0 and w % width == 0):
+        size = (height, width)
+        return functional.interpolate(alpha, size, mode="bilinear", antialias=True).clamp(0, 1)
+    down, right = height - h, width - w
+    pad = (right // 2, right - right // 2, down // 2, down - down // 2)
+    cut = functional.pad(alpha, tuple(min(p, 0) for p in pad))
+    return functional.pad(cut, tuple(max(p, 0) for p in pad), mode="replicate")
+
+
+def read_picture(path: str | Path) -> Picture:
+    """Read a PNG, JPEG, TIFF, BMP or WebP, upright as its EXIF orientation says.
+
+    Integer samples of n bits are divided by 2ⁿ − 1; floating point is taken as it is.
+
+    Raises:
+        OSError: there is no such file, or it cannot be opened.
+        ValueError: it is no picture, damaged, too large, or has samples that are not finite.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(2, f"there is no file {path}")
+    samples, form = read_samples(path)
+    values = torch.from_numpy(samples).permute(2, 0, 1)[None]
+    values = values.to(torch.float32, memory_format=torch.contiguous_format)
+    if np.issubdtype(samples.dtype, np.integer):
+        values.div_(np.iinfo(samples.dtype).max)
+    elif not bool(torch.isfinite(values).all()):
+        raise ValueError(f"{path} has pixels that are not finite (NaN or infinite)")
+    colors = values.shape[1] - 1 + values.shape[1] % 2
+    alpha = values[:, colors:].clone() if colors < values.shape[1] else None
+    return Picture(values[:, :colors], alpha, form)
+
+
+def write_picture(path: str | Path, picture: Picture) -> None:
+    """Write a picture in its own form, or the nearest one that the suffix of the path allows.
+
+    Integer forms clip to [0, 1] and round; floating point is written as it is. The file appears
+    whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: the suffix is unknown, the format has no alpha, or the pixels are not finite.
+    """
+    path, pixels = Path(path), picture.pixels
+    form = picture.form.suited_to(path)
+    if len(pixels) != 1 or pixels.shape[1] not in (1, 3):
+        raise ValueError(f"expected one image of 1 or 3 channels, got {tuple(pixels.shape)}")
+    if not bool(torch.isfinite(pixels).all()):
+        raise ValueError(f"{path} is not written: the image has NaN or infinite pixels")
+    values = pixels if picture.alpha is None else torch.cat((pixels, picture.alpha.to(pixels)), 1)
+    with replacing(path) as file:
+        write_samples(file, _samples(values, form.dtype), form)
+
+
+def _samples(values: Image, dtype: str) -> Samples:
+    values = values.detach().cpu()[0].permute(1, 2, 0)
+    if dtype.startswith("float"):
+        return values.contiguous().numpy().astype(dtype)
+    values = values.clamp(0, 1).mul_(np.iinfo(dtype).max).round_()
+    return np.ascontiguousarray(values.numpy().astype(dtype))
+
+
+def read_image(path: str | Path) -> Image:
+    """The colors of a picture file, shape (1, 1 | 3, h, w), nominal range [0, 1]; no alpha.
+
+    Raises:
+        OSError: there is no such file, or it cannot be opened.
+        ValueError: it is no picture, damaged, too large, or has samples that are not finite.
+    """
+    return read_picture(path).pixels
+
+
+def write_image(path: str | Path, x: Image, *, dtype: str = "uint8") -> None:
+    """Write one image of 1 or 3 channels in the format that the suffix names.
+
+    Arguments:
+        path: ends in .png, .jpg, .tif, .bmp or .webp.
+        x: shape (1, 1 | 3, h, w); values outside [0, 1] are clipped in integer forms.
+        dtype: uint8; uint16 for PNG and TIFF; float16, float32 or float64 for TIFF.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: the suffix is unknown, or the pixels are not finite.
+    """
+    write_picture(path, Picture(x, None, Form(format_of(Path(path)), dtype)))
+
+
+def list_pictures(folder: str | Path) -> list[Path]:
+    """The picture files of a folder by their suffix, sorted by name; sub-folders are not entered.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise ValueError(f"there is no picture in {folder}")
+    return found

@@ -1,0 +1,221 @@
+"""The samples of an image file, and the form in which they were stored."""
+
+import dataclasses
+import struct
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from undegrade.files.png import read_header, read_png16, write_png16
+from undegrade.files.tiff import TIFF_SIGNATURES, is_deep_tiff, read_tiff, write_tiff
+
+Samples: TypeAlias = NDArray[Any]  # (h, w, c), c from 1 to 4; c of 2 or 4 means that alpha is last
+
+SUFFIXES = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".webp": "WEBP",
+}
+FORMATS = tuple(dict.fromkeys(SUFFIXES.values()))
+_DTYPES = {
+    "PNG": ("uint8", "uint16"),
+    "JPEG": ("uint8",),
+    "TIFF": ("uint8", "uint16", "float16", "float32", "float64"),
+    "BMP": ("uint8",),
+    "WEBP": ("uint8",),
+}
+_MODES = {  # pillow's mode → gray or color, with alpha or without
+    "1": "L",
+    "L": "L",
+    "LA": "LA",
+    "La": "LA",
+    "P": "RGB",
+    "PA": "RGBA",
+    "RGB": "RGB",
+    "RGBX": "RGB",
+    "RGBA": "RGBA",
+    "RGBa": "RGBA",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+}
+_LOSSY = 95  # JPEG's quality scale: high enough that what was restored is not lost again
+_TURNS: dict[int, Callable[[Samples], Samples]] = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a picture is stored.
+
+    Arguments:
+        format: PNG, JPEG, TIFF, BMP or WEBP.
+        dtype: of one sample: uint8, uint16, float16, float32 or float64.
+        palette: whether at most 256 colors are listed and the pixels name them.
+        profile: the ICC color profile.
+    """
+
+    format: str
+    dtype: str = "uint8"
+    palette: bool = False
+    profile: bytes | None = dataclasses.field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES[self.format]:
+            known = ", ".join(_DTYPES[self.format])
+            raise ValueError(f"a {self.format} holds samples of {known}; got {self.dtype}")
+
+    def suited_to(self, path: Path) -> "Form":
+        """This form where the suffix of the path agrees with it, else the nearest that does.
+
+        Raises:
+            ValueError: the suffix names no known format.
+        """
+        format = format_of(path)
+        if format == self.format:
+            return self
+        known = _DTYPES[format]
+        dtype = self.dtype if self.dtype in known else known[min(1, len(known) - 1)]
+        palette = self.palette and format in ("PNG", "TIFF", "BMP")
+        return Form(format, dtype, palette, self.profile)
+
+
+def format_of(path: Path) -> str:
+    """The format that the suffix of a path names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"{path}: expected a name that ends in one of {', '.join(SUFFIXES)}")
+    return SUFFIXES[path.suffix.lower()]
+
+
+def read_samples(path: Path) -> tuple[Samples, Form]:
+    """Decode one picture, turned upright as its EXIF orientation says.
+
+    Raises:
+        OSError: there is no such file, or it cannot be opened.
+        ValueError: it is empty, damaged, not a picture, or larger than pillow's limit for bombs.
+    """
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        if not file.read(1):
+            raise ValueError(f"{path} is empty")
+        file.seek(0)
+        try:
+            return _decode(file)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ValueError(f"{path} is too large: {error}") from error
+        except Image.UnidentifiedImageError as error:
+            raise ValueError(f"{path} is not a picture in {', '.join(FORMATS)}") from error
+        except Exception as error:  # a decoder meets damage with any exception whatever
+            raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def _decode(file: BinaryIO) -> tuple[Samples, Form]:
+    head = file.read(29)
+    file.seek(0)
+    header = read_header(head)
+    if head[:4] in TIFF_SIGNATURES and is_deep_tiff(file):
+        samples, orientation, profile = read_tiff(file)
+        form = Form("TIFF", samples.dtype.name, profile=profile)
+        return _upright(samples, orientation), form
+    with Image.open(file, formats=FORMATS) as image:
+        format = "JPEG" if image.format == "MPO" else str(image.format)
+        if format != "JPEG" and _holds_several(image):
+            raise ValueError("it holds several pictures, expected one")
+        if header is not None and header.depth == 16 and header.color != 0:
+            file.seek(0)
+            samples = read_png16(file)
+        else:
+            samples = _pixels(image)
+        palette = image.mode in ("P", "PA")
+        form = Form(format, samples.dtype.name, palette, image.info.get("icc_profile"))
+        return _upright(samples, image.getexif().get(0x0112, 1)), form
+
+
+def _upright(samples: Samples, orientation: int) -> Samples:
+    return np.ascontiguousarray(_TURNS[orientation](samples) if orientation in _TURNS else samples)
+
+
+def _holds_several(image: Image.Image) -> bool:
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
+
+
+def _pixels(image: Image.Image) -> Samples:
+    """What pillow decodes; a palette or color key is resolved, a bitmap becomes gray."""
+    if image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)[:, :, None]
+    if image.mode not in _MODES:
+        raise ValueError(f"its pixels are of pillow's mode {image.mode}, which is not supported")
+    mode = _MODES[image.mode]
+    if "transparency" in image.info and not mode.endswith("A"):
+        mode += "A"
+    samples = np.array(image if image.mode == mode else image.convert(mode))
+    return samples if samples.ndim == 3 else samples[:, :, None]
+
+
+def write_samples(file: BinaryIO, samples: Samples, form: Form) -> None:
+    """Encode samples (h, w, c) of the form's dtype.
+
+    Raises:
+        ValueError: the format has no room for an alpha channel.
+    """
+    channels = samples.shape[2]
+    if channels in (2, 4) and form.format == "JPEG":
+        raise ValueError("a JPEG has no alpha channel; choose PNG, TIFF, BMP or WebP")
+    if form.format == "PNG" and form.dtype == "uint16":
+        write_png16(file, samples, form.profile)
+    elif form.format == "TIFF" and form.dtype != "uint8":
+        write_tiff(file, samples, form.profile)
+    elif form.format == "BMP" and channels in (2, 4):
+        _write_bmp_with_alpha(file, samples)
+    else:
+        _write_with_pillow(file, samples, form)
+
+
+def _write_with_pillow(file: BinaryIO, samples: Samples, form: Form) -> None:
+    image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
+    if form.palette:
+        alpha = samples.shape[2] in (2, 4)
+        image = image.convert("RGBA" if alpha else "RGB").quantize(
+            256, Image.Quantize.FASTOCTREE if alpha else Image.Quantize.MEDIANCUT, kmeans=2
+        )
+    options: dict[str, Any] = {"JPEG": {"quality": _LOSSY, "subsampling": 0}}.get(form.format, {})
+    if form.format == "WEBP":
+        options = {"lossless": True, "exact": True, "method": 2}
+    image.save(file, form.format, icc_profile=form.profile, **options)
+
+
+def _write_bmp_with_alpha(file: BinaryIO, samples: Samples) -> None:
+    """A BITMAPV4HEADER with bit masks: what pillow reads with alpha but does not write."""
+    height, width, channels = samples.shape
+    color = samples[:, :, :-1] if channels == 4 else samples[:, :, [0, 0, 0]]
+    body = np.concatenate((color[::-1, :, ::-1], samples[::-1, :, -1:]), 2).tobytes()
+    masks = (0x00FF0000, 0x0000FF00, 0x000000FF, 0xFF000000)
+    file.write(struct.pack("<2sIII", b"BM", 122 + len(body), 0, 122))
+    file.write(
+        struct.pack("<IiiHHIIiiII", 108, width, height, 1, 32, 3, len(body), 2835, 2835, 0, 0)
+    )
+    file.write(struct.pack("<IIII4s48x", *masks, b"BGRs") + body)
