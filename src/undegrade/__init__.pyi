@@ -20,6 +20,7 @@ from .core.solver import solve as solve
 from .core.solver import until as until
 from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
+from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
 from .operators.blur import Blur as Blur

@@ -74,7 +74,7 @@ class SaltAndPepper(Likelihood):
         return (v + t * y) / (1 + t)
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
-        """Σ p y + ½ std² p² over trusted entries; infinite unless p is 0 (to rounding) at others."""
+        """Σ p y + ½ std² p² over trusted entries; infinite unless p is (about) 0 at others."""
         std, trusted = spread(self.std, p), self.precision(y) > 0
         value = torch.where(trusted, p * (y + 0.5 * std.square() * p), 0.0).flatten(1).sum(1)
         slack = 64 * torch.finfo(p.dtype).eps
