@@ -189,7 +189,11 @@ class Objective(Functional, Generic[F_co, G_co]):
         f, df = self.fidelity.value_and_grad(x)
         g, dg = self.prior.value_and_grad(x)
         weight = self.weight.to(x)
-        return f + weight * g, df + spread(weight, x) * dg
+        return f + weight * g, torch.addcmul(df, spread(weight, x), dg)
+
+    def hvp(self, x: Image, v: Image) -> Image:
+        curved = self.prior.hvp(x, v)
+        return torch.addcmul(self.fidelity.hvp(x, v), spread(self.weight.to(x), x), curved)
 
     def project(self, x: Image) -> Image:
         """The nearest image in the constraint set."""

@@ -1,5 +1,6 @@
 """Matrix-free linear algebra on batches: every sample is a system of its own."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -88,7 +89,7 @@ def squared_norm(
     fixed (a smooth ramp plus a checkerboard, never orthogonal to a blur's or a difference's
     leading mode), so that the same operator always gives the same number.
     """
-    n = like.new_tensor(range(like.new_empty(shape[1:]).numel()))
+    n = torch.arange(math.prod(shape[1:]), dtype=like.dtype, device=like.device)
     start = 1 + 0.5 * torch.cos(2.399963 * n) + 0.25 * torch.cos(torch.pi * n)
     x = start.reshape(1, *shape[1:]).expand(*shape)
     value = like.new_zeros(shape[0])

@@ -1,0 +1,163 @@
+"""Limited-memory quasi-Newton descent, free or in a box."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+
+from undegrade.core.functional import Functional, Objective
+from undegrade.core.image import Image, PerSample, inner, spread
+from undegrade.solvers.line_search import Point, Search, rounding, search_along
+
+Problem = Objective[Functional, Functional]
+
+
+class Pair(NamedTuple):
+    """What one step taught about the curvature; both numbers are 0 where it taught nothing."""
+
+    s: Image  # Δx
+    y: Image  # Δ∇f
+    inverse: PerSample  # 1/⟨s, y⟩
+    scale: PerSample  # ⟨s, y⟩/⟨y, y⟩
+
+
+class LBFGSState(NamedTuple):
+    """Iterate, its value and gradient, where to go next, and what is remembered (newest last)."""
+
+    x: Image
+    residual: PerSample
+    value: PerSample
+    gradient: Image
+    direction: Image
+    slope: PerSample  # along the direction
+    scale: PerSample  # 1/curvature, as the newest useful pair has it
+    pairs: tuple[Pair, ...]
+    magnitude: PerSample  # |f + λg| at the start
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LBFGS:
+    """Minimizes a smooth f(x) + λg(x), x free or in a box: x ← P(x − αH∇), H from the last steps.
+
+    The method of choice for smooth variational problems: nearly always one evaluation per
+    iteration, and no step size to choose. With a constraint, pixels that a scaled gradient step
+    would push out of the box take that step, and the others a quasi-Newton step of their own
+    curvature (two-metric projection), so that it converges to the constrained minimum. The
+    constraint must act on every pixel by itself, as `Box` does. Fails where f has kinks.
+
+    The residual is what the quadratic model expects still to gain, as a fraction of the value:
+    ½⟨∇, x − P(x − H∇)⟩ / |f + λg|.
+
+    References:
+        Liu and Nocedal, On the limited memory BFGS method for large scale optimization (1989).
+        Bertsekas, Projected Newton methods for optimization problems with simple constraints
+        (1982), eqs. (32)–(36).
+
+    Arguments:
+        memory: how many steps are remembered.
+
+    Raises:
+        ValueError: memory below 1.
+    """
+
+    memory: int = 4
+
+    def __post_init__(self) -> None:
+        if self.memory < 1:
+            raise ValueError(f"expected a memory of 1 step or more, got {self.memory}")
+
+    def init(self, problem: Problem, x0: Image) -> LBFGSState:
+        x = problem.project(x0)
+        point = Point(x, *problem.value_and_grad(x))
+        # A guess that moves no pixel by more than 0.1; the line search corrects it.
+        steepest = point.gradient.abs().flatten(1).amax(1)
+        scale = 0.1 / steepest.clamp(min=torch.finfo(x.dtype).tiny)
+        state = _aim(problem, point, scale, (), point.value.abs())
+        return state._replace(residual=state.residual * 0 + math.inf)
+
+    def step(self, problem: Problem, state: LBFGSState) -> LBFGSState:
+        rows = torch.stack((state.value, state.slope, rounding(state.value)), 1).tolist()
+        searches = [
+            Search(value=value, slope=slope, rounding=noise, step=1.0 if slope < 0 else 0.0)
+            for value, slope, noise in rows
+        ]
+        point = search_along(problem, state.x, state.gradient, state.direction, searches)
+        newest = _pair(point.x - state.x, point.gradient - state.gradient)
+        moved = (point.x != state.x).flatten(1).any(1)
+        pairs = (*state.pairs, newest)[-self.memory :]
+        # A sample that could not move begins anew from its gradient alone.
+        pairs = tuple(p._replace(inverse=p.inverse * moved, scale=p.scale * moved) for p in pairs)
+        scale = torch.where(newest.scale > 0, newest.scale, state.scale)
+        return _aim(problem, point, scale, pairs, state.magnitude)
+
+
+def _pair(s: Image, y: Image) -> Pair:
+    sy, yy, ss = inner(s, y), inner(y, y), inner(s, s)
+    useful = sy > torch.finfo(s.dtype).eps * (ss * yy).sqrt()
+    return Pair(s, y, torch.where(useful, 1 / sy, 0.0), torch.where(useful, sy / yy, 0.0))
+
+
+def _aim(
+    problem: Problem,
+    point: Point,
+    scale: PerSample,
+    pairs: tuple[Pair, ...],
+    magnitude: PerSample,
+) -> LBFGSState:
+    """The state at a point: the direction from here, its slope and what it promises."""
+    x, value, gradient = point
+    if problem.constraint is None:
+        direction = -_quasi_newton(gradient, None, scale, pairs)
+        slope = expected = inner(gradient, direction)
+    else:
+        direction, landed = _two_metric(problem, x, gradient, scale, pairs)
+        slope, expected = inner(gradient, direction), inner(gradient, landed - x)
+    floor = torch.finfo(x.dtype).eps * magnitude + torch.finfo(x.dtype).tiny
+    residual = (-0.5 * expected).clamp(min=0) / torch.maximum(value.abs(), floor)
+    return LBFGSState(x, residual, value, gradient, direction, slope, scale, pairs, magnitude)
+
+
+def _two_metric(
+    problem: Problem, x: Image, gradient: Image, scale: PerSample, pairs: tuple[Pair, ...]
+) -> tuple[Image, Image]:
+    """The direction in a box, and where its full step lands."""
+    steepest = spread(scale, gradient) * gradient
+    ahead = x - steepest
+    free = (problem.project(ahead) == ahead).to(x.dtype)
+    newton = _quasi_newton(gradient * free, free, scale, pairs)
+    direction = (free - 1) * steepest - newton
+    landed = problem.project(x + direction)
+    return direction * (landed != x), landed  # what the box stops at once is no part of the path
+
+
+def _quasi_newton(
+    gradient: Image, free: Image | None, scale: PerSample, pairs: tuple[Pair, ...]
+) -> Image:
+    """H∇ by the two-loop recursion, H from the curvature among the free pixels alone."""
+    if free is not None:
+        pairs = tuple(_restricted(pair, free, scale) for pair in pairs)
+    q, steps = gradient, list[PerSample]()
+    for s, y, inverse, _ in reversed(pairs):
+        steps.append(inverse * inner(s, q))
+        q = _masked(torch.addcmul(q, spread(steps[-1], y), y, value=-1), free)
+    for pair in pairs:  # the newest useful one sets the scale
+        scale = torch.where(pair.scale > 0, pair.scale, scale)
+    q = spread(scale, q) * q
+    for (s, y, inverse, _), along in zip(pairs, reversed(steps), strict=True):
+        q = _masked(torch.addcmul(q, spread(along - inverse * inner(y, q), s), s), free)
+    return q
+
+
+def _restricted(pair: Pair, free: Image, scale: PerSample) -> Pair:
+    """The pair as the free pixels see it: there ⟨s, y⟩ > 0 is no longer certain."""
+    y = pair.y * free
+    sy, yy = inner(pair.s, y), inner(y, y)
+    useful = (pair.inverse > 0) & (sy > 1e-6 * scale * yy)
+    inverse, scale = torch.where(useful, 1 / sy, 0.0), torch.where(useful, sy / yy, 0.0)
+    return pair._replace(inverse=inverse, scale=scale)
+
+
+def _masked(x: Image, free: Image | None) -> Image:
+    return x if free is None else x * free

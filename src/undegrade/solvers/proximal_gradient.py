@@ -1,0 +1,103 @@
+"""Proximal gradient descent, accelerated."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+
+from undegrade.core.functional import Functional, Objective, Proximable
+from undegrade.core.image import Image, PerSample, inner, norm, spread
+from undegrade.core.linear_algebra import squared_norm
+
+Problem = Objective[Functional, Proximable]
+
+
+class ProximalGradientState(NamedTuple):
+    """Iterate x, extrapolated point z with ∇f(z), momentum t, and the Lipschitz constant in use."""
+
+    x: Image
+    residual: PerSample
+    z: Image
+    gradient: Image
+    momentum: PerSample
+    lipschitz: PerSample
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ProximalGradient:
+    """Minimizes f(x) + λg(x), f smooth and convex, g with a known prox (FISTA with restart).
+
+    x⁺ = prox_{λg/L}(z − ∇f(z)/L), z⁺ = x⁺ + (t − 1)/t⁺·(x⁺ − x). L is the largest eigenvalue of
+    ∇²f at the start, and grows where two gradients show more curvature than that; then, and where
+    the momentum points uphill, t starts again at 1. The restarts make the rate linear where
+    f + λg is strongly convex, without a need to know how strongly. Works for λg without gradient;
+    where g is smooth, `LBFGS` is faster. May fail where f is not convex.
+
+    The residual is ‖x⁺ − z‖/‖x⁺‖.
+
+    References:
+        Beck and Teboulle, A fast iterative shrinkage-thresholding algorithm for linear inverse
+        problems (2009), eqs. (4.1)–(4.3). O'Donoghue and Candès, Adaptive restart for accelerated
+        gradient schemes (2015), eq. (13).
+
+    Good values: stop at a residual of 1e-4 (to see), 1e-6 (to compare).
+
+    Arguments:
+        power_iterations: how many products with ∇²f the estimate of L may use.
+
+    Raises:
+        ValueError: power_iterations below 1; an objective with a constraint.
+    """
+
+    power_iterations: int = 12
+
+    def __post_init__(self) -> None:
+        if self.power_iterations < 1:
+            raise ValueError(f"expected 1 power iteration or more, got {self.power_iterations}")
+
+    def init(self, problem: Problem, x0: Image) -> ProximalGradientState:
+        if problem.constraint is not None:
+            raise ValueError(
+                "ProximalGradient takes no constraint beside the prior, got "
+                f"{type(problem.constraint).__name__}; make it the prior, or use LBFGS"
+            )
+
+        def hessian(v: Image) -> Image:
+            return problem.fidelity.hvp(x0, v)
+
+        largest = squared_norm(hessian, tuple(x0.shape), x0, self.power_iterations)
+        lipschitz = 1.05 * largest.clamp(min=torch.finfo(x0.dtype).tiny)
+        unknown = lipschitz * 0 + math.inf
+        return ProximalGradientState(
+            x0, unknown, x0, problem.fidelity.grad(x0), torch.ones_like(lipschitz), lipschitz
+        )
+
+    def step(self, problem: Problem, state: ProximalGradientState) -> ProximalGradientState:
+        z, step, t = state.z, 1 / state.lipschitz, state.momentum
+        forward = torch.addcmul(z, spread(step, z), state.gradient, value=-1)
+        x = problem.prior.prox(forward, step * problem.weight.to(step))
+        change = x - state.x
+        uphill = inner(z - x, change) > 0
+        t = torch.where(uphill, 1.0, t)
+        following = (1 + (1 + 4 * t.square()).sqrt()) / 2
+        ahead = torch.addcmul(x, spread((t - 1) / following, x), change)
+        gradient = problem.fidelity.grad(ahead)
+        seen = _seen(ahead - z, gradient - state.gradient, norm(z))
+        steeper = seen > state.lipschitz
+        return ProximalGradientState(
+            x,
+            norm(x - z) / norm(x).clamp(min=torch.finfo(x.dtype).tiny),
+            ahead,
+            gradient,
+            torch.where(steeper, 1.0, following),
+            torch.where(steeper, 1.05 * seen, state.lipschitz),
+        )
+
+
+def _seen(dz: Image, dg: Image, size: PerSample) -> PerSample:
+    """‖Δ∇f‖/‖Δz‖, a lower bound on L; 0 where Δz is no more than rounding."""
+    length = norm(dz)
+    sure = length > 30 * torch.finfo(dz.dtype).eps * size
+    return torch.where(sure, norm(dg) / length, 0.0)
