@@ -18,6 +18,15 @@ from .core.solver import State as State
 from .core.solver import Status as Status
 from .core.solver import solve as solve
 from .core.solver import until as until
+from .evaluation.metrics import luma as luma
+from .evaluation.metrics import psnr as psnr
+from .evaluation.metrics import ssim as ssim
+from .evaluation.metrics import without_border as without_border
+from .files.picture import Picture as Picture
+from .files.picture import read_image as read_image
+from .files.picture import read_picture as read_picture
+from .files.picture import write_image as write_image
+from .files.picture import write_picture as write_picture
 from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
@@ -32,3 +41,11 @@ from .operators.psf import disk_psf as disk_psf
 from .operators.psf import gaussian_psf as gaussian_psf
 from .operators.psf import motion_psf as motion_psf
 from .operators.super_resolution_psf import super_resolution_psf as super_resolution_psf
+from .priors.box import Box as Box
+from .priors.lp_norm import LpNorm as LpNorm
+from .priors.lp_norm import SmoothedLpNorm as SmoothedLpNorm
+from .priors.tikhonov import Tikhonov as Tikhonov
+from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
+from .solvers.gradient_descent import GradientDescent as GradientDescent
+from .solvers.lbfgs import LBFGS as LBFGS
+from .solvers.proximal_gradient import ProximalGradient as ProximalGradient

@@ -1,0 +1,82 @@
+"""How near an image is to the truth, one value per sample."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from undegrade.core.image import Image, PerSample
+
+_WINDOW = 11  # pixels; the Gaussian window of the definition of SSIM
+
+
+def psnr(x: Image, reference: Tensor) -> PerSample:
+    """Peak signal-to-noise ratio −10 log₁₀ mean (x − reference)² in dB, x clipped to [0, 1].
+
+    Identical images have ∞. The mean over a data set is that of the values in dB.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    _check(x, reference)
+    return -10 * (x.clamp(0, 1) - reference).square().flatten(1).mean(1).log10()
+
+
+def ssim(x: Image, reference: Tensor) -> PerSample:
+    """Structural similarity with an 11×11 Gaussian window of standard deviation 1.5.
+
+    The mean over channels and over the windows that lie inside; x is clipped to [0, 1]. Written
+    here because torchmetrics, which also counts windows across the border, takes seconds to import.
+
+    References:
+        Wang, Bovik, Sheikh and Simoncelli, Image quality assessment: from error visibility to
+        structural similarity (2004).
+
+    Raises:
+        ValueError: the shapes differ, or a side is shorter than the window.
+    """
+    _check(x, reference)
+    if min(x.shape[2:]) < _WINDOW:
+        raise ValueError(f"SSIM needs {_WINDOW}×{_WINDOW} pixels or more, got {tuple(x.shape)}")
+    pairs = zip(x.clamp(0, 1).split(1, 1), reference.split(1, 1), strict=True)  # bounds the memory
+    return torch.stack([_similarity(a, b) for a, b in pairs]).mean(0)
+
+
+def _similarity(x: Tensor, y: Tensor) -> Tensor:
+    offsets = torch.arange(_WINDOW, device=x.device, dtype=x.dtype) - _WINDOW // 2
+    window = torch.softmax(-(offsets**2) / (2 * 1.5**2), 0).reshape(1, 1, 1, -1)
+    moments = torch.cat((x, y, x * x, y * y, x * y))
+    moments = conv2d(conv2d(moments, window), window.mT)
+    mean_x, mean_y, xx, yy, xy = moments.chunk(5)
+    likeness = (2 * mean_x * mean_y + 0.01**2) * (2 * (xy - mean_x * mean_y) + 0.03**2)
+    energy = mean_x**2 + mean_y**2
+    return (likeness / ((energy + 0.01**2) * (xx + yy - energy + 0.03**2))).flatten(1).mean(1)
+
+
+def luma(x: Image) -> Tensor:
+    """The Y channel of ITU-R BT.601 in [16/255, 235/255], as the super-resolution tables use it.
+
+    A gray image is its own.
+    """
+    if x.shape[1] == 1:
+        return x
+    weights = x.new_tensor([65.481, 128.553, 24.966]) / 255
+    return (x * weights.reshape(1, 3, 1, 1)).sum(1, keepdim=True) + 16 / 255
+
+
+def without_border(x: Image, width: int) -> Tensor:
+    """The image less `width` pixels at every side.
+
+    Raises:
+        ValueError: nothing would be left.
+    """
+    h, w = x.shape[2:]
+    if min(h, w) <= 2 * width:
+        raise ValueError(f"cannot cut {width} pixels from every side of an image of {h}×{w}")
+    return x[:, :, width : h - width, width : w - width]
+
+
+def _check(x: Tensor, reference: Tensor) -> None:
+    if x.shape != reference.shape:
+        raise ValueError(
+            f"expected images of one shape, got {tuple(x.shape)} and {tuple(reference.shape)}"
+        )
