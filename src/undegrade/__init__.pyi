@@ -18,6 +18,10 @@ from .core.solver import State as State
 from .core.solver import Status as Status
 from .core.solver import solve as solve
 from .core.solver import until as until
+from .degradations.degradation import Degradation as Degradation
+from .degradations.description import read_description as read_description
+from .degradations.description import write_description as write_description
+from .degradations.specification import Specification as Specification
 from .evaluation.metrics import luma as luma
 from .evaluation.metrics import psnr as psnr
 from .evaluation.metrics import ssim as ssim

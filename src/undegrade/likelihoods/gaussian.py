@@ -25,10 +25,10 @@ class Gaussian(Likelihood):
 
     def __init__(self, std: float | PerSample) -> None:
         super().__init__()
-        std = torch.as_tensor(std)
-        if not bool((std > 0).all()):
-            raise ValueError(f"the standard deviation must be positive, got {std.tolist()}")
-        self.register_buffer("std", std)
+        values = torch.as_tensor(std)
+        if not bool((values > 0).all()):
+            raise ValueError(f"the standard deviation must be positive, got {std}")
+        self.register_buffer("std", values)
 
     def extra_repr(self) -> str:
         return f"std={self.std.tolist()}"

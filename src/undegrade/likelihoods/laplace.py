@@ -28,10 +28,10 @@ class Laplace(Likelihood):
 
     def __init__(self, scale: float | PerSample) -> None:
         super().__init__()
-        scale = torch.as_tensor(scale)
-        if not bool((scale > 0).all()):
-            raise ValueError(f"the scale must be positive, got {scale.tolist()}")
-        self.register_buffer("scale", scale)
+        values = torch.as_tensor(scale)
+        if not bool((values > 0).all()):
+            raise ValueError(f"the scale must be positive, got {scale}")
+        self.register_buffer("scale", values)
 
     def extra_repr(self) -> str:
         return f"scale={self.scale.tolist()}"

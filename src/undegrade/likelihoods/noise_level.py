@@ -20,9 +20,9 @@ def estimate_noise_std(y: Image, observed: Tensor | None = None) -> PerSample:
     d, so that the choice does not favor patches whose noise happens to be small, and away from
     black and white, where clipping hides the noise.
 
-    Measured on CBSD68: at σ = 5, 10, 25, 50 (/255) within 7, 2, 1, 3 % in the mean, 8-bit or float; a picture full
-    of texture at a low noise level is overrated. Noise that is not white (a JPEG, a scaled picture)
-    is underrated.
+    Measured on CBSD68: at σ = 5, 10, 25, 50 (/255) within 7, 2, 1, 3 % in the mean, 8-bit or float;
+    a picture full of texture at a low noise level is overrated. Noise that is not white (a JPEG, a
+    scaled picture) is underrated.
 
     References:
         Donoho and Johnstone, Ideal spatial adaptation by wavelet shrinkage (1994), for the median.

@@ -33,10 +33,10 @@ class Poisson(Likelihood):
 
     def __init__(self, peak: float | PerSample) -> None:
         super().__init__()
-        peak = torch.as_tensor(peak)
-        if not bool((peak > 0).all()):
-            raise ValueError(f"the peak must be a positive number of photons, got {peak.tolist()}")
-        self.register_buffer("peak", peak)
+        values = torch.as_tensor(peak)
+        if not bool((values > 0).all()):
+            raise ValueError(f"the peak must be a positive number of photons, got {peak}")
+        self.register_buffer("peak", values)
 
     def extra_repr(self) -> str:
         return f"peak={self.peak.tolist()}"

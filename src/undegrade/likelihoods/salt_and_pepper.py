@@ -36,13 +36,13 @@ class SaltAndPepper(Likelihood):
 
     def __init__(self, fraction: float | PerSample, std: float | PerSample = _ROUNDING) -> None:
         super().__init__()
-        fraction, std = torch.as_tensor(fraction), torch.as_tensor(std)
-        if not bool(((fraction >= 0) & (fraction <= 1)).all()):
-            raise ValueError(f"the fraction must lie in [0, 1], got {fraction.tolist()}")
-        if not bool((std > 0).all()):
-            raise ValueError(f"the standard deviation must be positive, got {std.tolist()}")
-        self.register_buffer("fraction", fraction)
-        self.register_buffer("std", std)
+        fractions, stds = torch.as_tensor(fraction), torch.as_tensor(std)
+        if not bool(((fractions >= 0) & (fractions <= 1)).all()):
+            raise ValueError(f"the fraction must lie in [0, 1], got {fraction}")
+        if not bool((stds > 0).all()):
+            raise ValueError(f"the standard deviation must be positive, got {std}")
+        self.register_buffer("fraction", fractions)
+        self.register_buffer("std", stds)
 
     def extra_repr(self) -> str:
         return f"fraction={self.fraction.tolist()}, std={self.std.tolist()}"

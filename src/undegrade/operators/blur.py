@@ -60,13 +60,28 @@ class Blur(LinearOperator):
         """How far the kernel reaches, in pixels (vertically, horizontally)."""
         return self.psf.shape[-2] // 2, self.psf.shape[-1] // 2
 
+    def measured_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of A(x) for an image x of this height and width.
+
+        Raises:
+            ValueError: the image is smaller than the kernel.
+        """
+        kernel = self.psf.shape[-2], self.psf.shape[-1]
+        if kernel[0] > size[0] or kernel[1] > size[1]:
+            raise ValueError(
+                f"the kernel of {kernel[0]}×{kernel[1]} is larger than the image of "
+                f"{size[0]}×{size[1]} pixels"
+            )
+        lost = self.boundary == "valid"
+        return size[0] - lost * (kernel[0] - 1), size[1] - lost * (kernel[1] - 1)
+
     @property
     def _direct(self) -> bool:
         return self.psf.shape[-2] * self.psf.shape[-1] <= _DIRECT_ENTRIES
 
     def forward(self, x: Image) -> Image:
         size = x.shape[-2], x.shape[-1]
-        self._check_image(size)
+        self.measured_size(size)
         if self._direct or self.boundary in ("replicate", "reflect"):
             return self._valid(pad(x, self.margin, self.boundary))
         if self.boundary == "valid":
@@ -94,7 +109,7 @@ class Blur(LinearOperator):
         if not self.closed_form:
             return super().normal_solve(b, shift)
         size = b.shape[-2], b.shape[-1]
-        self._check_image(size)
+        self.measured_size(size)
         transfer = self._transfer(size, self.margin, b)
         power = transfer.real.square() + transfer.imag.square()
         return filtered(b, 1 / (power + spread(shift, b)), size, size)
@@ -131,14 +146,6 @@ class Blur(LinearOperator):
             (grid, origin, like.dtype, like.device),
             lambda: transfer_function(self._kernel(like), grid, origin),
         )
-
-    def _check_image(self, size: tuple[int, int]) -> None:
-        kernel = self.psf.shape[-2], self.psf.shape[-1]
-        if kernel[0] > size[0] or kernel[1] > size[1]:
-            raise ValueError(
-                f"the kernel of {kernel[0]}×{kernel[1]} is larger than the image of "
-                f"{size[0]}×{size[1]} pixels"
-            )
 
 
 def _check_kernel(psf: Tensor) -> None:

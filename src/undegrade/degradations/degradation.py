@@ -1,0 +1,134 @@
+"""What happened to a picture, complete enough to repeat it and to undo it."""
+
+import functools
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import Image
+from undegrade.core.likelihood import Likelihood
+from undegrade.core.operator import LinearOperator
+from undegrade.core.restorer import Measurement
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.noise_level import estimate_noise_std
+from undegrade.operators.blur import Blur
+from undegrade.operators.downsampling import Downsample
+from undegrade.operators.identity import Identity
+from undegrade.operators.mask import Mask
+
+_LEAST_STD = 1 / (255 * 12**0.5)  # rounding to 8 bits: no file is cleaner
+
+Shape = tuple[int, int, int]
+"""Channels, height and width."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Degradation:
+    """y = mask(downsample(blur(x))) + noise; a part that is None did not happen.
+
+    Arguments:
+        shape: channels, height and width of the picture x.
+        blur: comes first.
+        downsample: the pixels kept of what the blur left.
+        mask: the entries seen, in the size of the measurement.
+        likelihood: the noise; None where there is none, or where it is not known.
+
+    Raises:
+        ValueError: the parts do not fit the shape or each other.
+    """
+
+    shape: Shape
+    blur: Blur | None = None
+    downsample: Downsample | None = None
+    mask: Mask | None = None
+    likelihood: Likelihood | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.shape) < 1:
+            raise ValueError(f"a picture has at least one pixel, got the shape {self.shape}")
+        if self.blur is not None:
+            self.blur.measured_size(self.shape[1:])
+            _check_channels(self.blur.psf, self.shape[0])
+        _check_factor(self.downsample, self._blurred)
+        if self.mask is not None:
+            _check_mask(self.mask.observed, self.measured_shape)
+
+    @property
+    def operator(self) -> LinearOperator:
+        """φ = mask ∘ downsample ∘ blur."""
+        parts = (self.mask, self.downsample, self.blur)
+        return functools.reduce(_composed, (p for p in parts if p is not None), Identity())
+
+    @property
+    def measured_shape(self) -> Shape:
+        """Channels, height and width of y."""
+        factor = 1 if self.downsample is None else self.downsample.factor
+        height, width = self._blurred
+        return self.shape[0], height // factor, width // factor
+
+    @property
+    def _blurred(self) -> tuple[int, int]:
+        size = self.shape[1:]
+        return size if self.blur is None else self.blur.measured_size(size)
+
+    def degrade(self, x: Image, generator: torch.Generator) -> Tensor:
+        """A measurement of x; without a likelihood, φ(x) itself.
+
+        Raises:
+            ValueError: x has another shape than the degradation is for.
+        """
+        _check_shape("picture", tuple(x.shape[1:]), self.shape)
+        noiseless = self.operator(x)
+        return (
+            noiseless if self.likelihood is None else self.likelihood.sample(noiseless, generator)
+        )
+
+    def measurement(self, y: Tensor) -> Measurement:
+        """What is known about y. Unknown noise is taken as white, its level estimated from y.
+
+        Raises:
+            ValueError: y has another shape than this degradation makes.
+        """
+        _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
+        if self.likelihood is not None:
+            return Measurement(y, self.operator, self.likelihood)
+        observed = None if self.mask is None else self.mask.observed
+        std = estimate_noise_std(y, observed).clamp(min=_LEAST_STD)
+        return Measurement(y, self.operator, Gaussian(std))
+
+
+def _composed(outer: LinearOperator, inner: LinearOperator) -> LinearOperator:
+    return cast(LinearOperator, outer @ inner)
+
+
+def _check_channels(psf: Tensor, channels: int) -> None:
+    if psf.ndim > 2 and psf.shape[-3] not in (1, channels):
+        raise ValueError(f"the kernel is for {psf.shape[-3]} channels, the picture has {channels}")
+
+
+def _check_factor(downsample: Downsample | None, size: tuple[int, int]) -> None:
+    if downsample is not None and (size[0] % downsample.factor or size[1] % downsample.factor):
+        raise ValueError(
+            f"the height and width must be multiples of {downsample.factor} to be downsampled, "
+            f"got {size[0]}×{size[1]}"
+        )
+
+
+def _check_mask(observed: Tensor, shape: Shape) -> None:
+    channels, height, width = observed.shape[1:]
+    if (height, width) != shape[1:] or channels not in (1, shape[0]):
+        raise ValueError(
+            f"the mask is for {channels} × {height}×{width} entries, "
+            f"the degraded picture has {shape[0]} × {shape[1]}×{shape[2]}"
+        )
+
+
+def _check_shape(what: str, got: tuple[int, ...], expected: Shape) -> None:
+    if got != expected:
+        channels, height, width = expected
+        raise ValueError(
+            f"the degradation is for a {what} of {height}×{width} pixels and {channels} "
+            f"channel(s), got {got[1]}×{got[2]} and {got[0]}"
+        )

@@ -1,0 +1,218 @@
+"""A degradation as JSON: everything that is needed to undo it, and nothing that can run."""
+
+import base64
+import binascii
+import json
+import math
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar, cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from undegrade.core.likelihood import Likelihood
+from undegrade.degradations.degradation import Degradation
+from undegrade.degradations.kernel_file import checked_kernel
+from undegrade.files.replacement import replacing
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.laplace import Laplace
+from undegrade.likelihoods.poisson import Poisson
+from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.operators.blur import Blur
+from undegrade.operators.downsampling import Downsample
+from undegrade.operators.mask import Mask
+from undegrade.operators.padding import Boundary
+
+_FORMAT, _VERSION = "undegrade degradation", 1
+
+_NOISES: dict[str, tuple[type[Likelihood], tuple[str, ...]]] = {
+    "gaussian": (Gaussian, ("std",)),
+    "laplace": (Laplace, ("scale",)),
+    "poisson": (Poisson, ("peak",)),
+    "salt-and-pepper": (SaltAndPepper, ("fraction", "std")),
+}
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def write_description(path: str | Path, degradation: Degradation) -> None:
+    """Write a degradation as a JSON file, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+        ValueError: the degradation differs from image to image of a batch.
+    """
+    text = json.dumps(description_of(degradation), ensure_ascii=False, indent=1, allow_nan=False)
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def read_description(path: str | Path) -> Degradation:
+    """The degradation in a JSON file that `write_description` wrote.
+
+    Raises:
+        OSError: there is no such file, or it cannot be opened.
+        ValueError: it is no description, or describes nothing possible.
+    """
+    content = Path(path).read_bytes()
+    try:
+        data = json.loads(content, parse_constant=_refuse_constant)
+        return degradation_from(_typed(data, dict, "the description"))
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{path} is not a description of a degradation: {error}") from error
+
+
+def description_of(degradation: Degradation) -> Json:
+    """A degradation as JSON data; kernels to full float32 precision, masks packed to bits.
+
+    Raises:
+        ValueError: the degradation differs from image to image of a batch.
+    """
+    channels, height, width = degradation.shape
+    blur, downsample, mask = degradation.blur, degradation.downsample, degradation.mask
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "picture": {"channels": channels, "height": height, "width": width},
+        "blur": None if blur is None else _blur_data(blur),
+        "downsample": None if downsample is None else {"factor": downsample.factor},
+        "mask": None if mask is None else _mask_data(mask),
+        "noise": None if degradation.likelihood is None else _noise_data(degradation.likelihood),
+    }
+
+
+def degradation_from(data: Json) -> Degradation:
+    """The inverse of `description_of`.
+
+    Raises:
+        ValueError: a field is missing, of another type, or has an impossible value.
+    """
+    if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+        raise ValueError(
+            f"expected format {_FORMAT!r} version {_VERSION}, "
+            f"got {data.get('format')!r} version {data.get('version')!r}"
+        )
+    picture = _field(data, "picture", dict)
+    channels, height, width = (_field(picture, k, int) for k in ("channels", "height", "width"))
+    blur, downsample, mask, noise = (
+        None if data.get(key) is None else _field(data, key, dict)
+        for key in ("blur", "downsample", "mask", "noise")
+    )
+    return Degradation(
+        shape=(channels, height, width),
+        blur=None if blur is None else _blur_from(blur),
+        downsample=None if downsample is None else Downsample(_field(downsample, "factor", int)),
+        mask=None if mask is None else _mask_from(mask),
+        likelihood=None if noise is None else _noise_from(noise),
+    )
+
+
+def _blur_data(blur: Blur) -> Json:
+    psf = _of_one_image(blur.psf, 4, "kernel")
+    values = [_short(v) for v in psf.flatten().tolist()]
+    return {"boundary": blur.boundary, "shape": list(psf.shape), "values": values}
+
+
+def _blur_from(data: Json) -> Blur:
+    boundary = _field(data, "boundary", str)
+    if boundary not in get_args(Boundary):
+        raise ValueError(f"boundary must be one of {', '.join(get_args(Boundary))}, got {boundary}")
+    values, shape = _field(data, "values", list), _shape(data)
+    if len(values) != math.prod(shape):
+        raise ValueError(f"a kernel of {_times(shape)} does not have {len(values)} values")
+    numbers = [_typed(value, float, "a kernel value") for value in values]
+    psf = torch.tensor(numbers, dtype=torch.float64).reshape(shape)
+    return Blur(checked_kernel(psf, "blur"), cast(Boundary, boundary))
+
+
+def _mask_data(mask: Mask) -> Json:
+    observed = _of_one_image(mask.observed, 4, "mask")
+    if not bool(((observed == 0) | (observed == 1)).all()):
+        raise ValueError("only a mask of zeros and ones can be described")
+    bits = np.packbits(observed.cpu().numpy().astype(np.bool_))
+    return {"shape": list(observed.shape), "bits": base64.b64encode(bits.tobytes()).decode()}
+
+
+def _mask_from(data: Json) -> Mask:
+    shape = _shape(data)
+    try:
+        packed = base64.b64decode(_field(data, "bits", str), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"the bits of the mask are not base64: {error}") from error
+    if len(packed) != (math.prod(shape) + 7) // 8:
+        raise ValueError(f"a mask of {_times(shape)} does not have {len(packed)} bytes")
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=math.prod(shape))
+    return Mask(torch.from_numpy(bits.astype(np.bool_)).reshape(shape))
+
+
+def _noise_data(likelihood: Likelihood) -> Json:
+    for kind, (noise, names) in _NOISES.items():
+        if type(likelihood) is noise:
+            buffers = dict(likelihood.named_buffers())
+            one = {name: _of_one_image(buffers[name], 1, "noise").item() for name in names}
+            return {"kind": kind} | {name: _short(value) for name, value in one.items()}
+    raise ValueError(f"noise of the kind {type(likelihood).__name__} has no description")
+
+
+def _noise_from(data: Json) -> Likelihood:
+    kind = _field(data, "kind", str)
+    if kind not in _NOISES:
+        raise ValueError(f"noise must be one of {', '.join(_NOISES)}, got {kind}")
+    likelihood, names = _NOISES[kind]
+    return likelihood(*(_field(data, name, float) for name in names))
+
+
+def _of_one_image(values: Tensor, batched: int, what: str) -> Tensor:
+    """Without the dimension of the batch, where there is one."""
+    if values.ndim < batched:
+        return values.detach()
+    if len(values) != 1:
+        raise ValueError(f"a description is of one image, the {what} is of {len(values)}")
+    return values.detach()[0]
+
+
+def _short(value: float) -> float:
+    """The decimal number with the fewest digits that is the same in float32."""
+    return float(str(np.float32(value)))
+
+
+def _shape(data: Json) -> list[int]:
+    shape = [_typed(n, int, "a size") for n in _field(data, "shape", list)]
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ValueError(f"expected a shape (rows, columns) or (channels, rows, columns): {shape}")
+    return shape
+
+
+def _times(shape: list[int]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _field(data: Json, key: str, kind: type[T]) -> T:
+    if key not in data:
+        raise ValueError(f"the field {key!r} is missing")
+    return _typed(data[key], kind, f"the field {key!r}")
+
+
+def _typed(value: object, kind: type[T], what: str) -> T:
+    """The value if it is of a JSON type; a whole number is a number too."""
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise ValueError(f"{what} must be {_NAMES[kind]}, got {_NAMES.get(type(value), 'null')}")
+    return value
+
+
+_NAMES: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")

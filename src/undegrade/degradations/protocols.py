@@ -1,0 +1,142 @@
+"""The random degradations of the papers' experiments, for whole batches: every image its own."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import Image, spread
+from undegrade.core.restorer import Measurement
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.operators.blur import Blur
+from undegrade.operators.camera_shake import camera_shake_psfs
+from undegrade.operators.downsampling import Downsample
+from undegrade.operators.identity import Identity
+from undegrade.operators.mask import Mask
+from undegrade.operators.padding import Boundary
+from undegrade.operators.super_resolution_psf import super_resolution_psfs
+
+Range = tuple[float, float]
+"""From, to: drawn uniformly, one number per image. Standard deviations are for images in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising:
+    """White noise of a random level.
+
+    Arguments:
+        std: range of the standard deviation.
+        eight_bit: measurements are clipped to [0, 1] and rounded to 8 bits, as a file holds them;
+            otherwise they keep the noise whole. The two are different benchmarks.
+    """
+
+    std: Range = (5 / 255, 50 / 255)
+    eight_bit: bool = False
+
+    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
+        """A measurement of every image."""
+        likelihood = _white_noise(x, self.std, generator)
+        y = likelihood.sample(x, generator)
+        return Measurement(rounded(y) if self.eight_bit else y, Identity(), likelihood)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deblurring:
+    """Camera shake and a little noise.
+
+    Arguments:
+        size: rows and columns of the kernels.
+        std: range of the standard deviation.
+        boundary: `valid` in the papers.
+        psfs: kernels to choose from, (n 1 size size), each turned and mirrored at random; new
+            random walks for every image when not given (about a millisecond each).
+    """
+
+    size: int = 21
+    std: Range = (1 / 255, 5 / 255)
+    boundary: Boundary = "valid"
+    psfs: Tensor | None = None
+
+    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
+        """A measurement of every image."""
+        if self.psfs is None:
+            psfs = camera_shake_psfs(len(x), self.size, generator)
+        else:
+            psfs = _chosen(self.psfs, len(x), generator)
+        operator, likelihood = Blur(psfs.to(x), self.boundary), _white_noise(x, self.std, generator)
+        return Measurement(likelihood.sample(operator(x), generator), operator, likelihood)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuperResolution:
+    """A noisy anisotropic Gaussian, every s-th pixel, and a little noise.
+
+    Arguments:
+        factor: s.
+        size: rows and columns of the kernels.
+        std: range of the standard deviation.
+        boundary: of the blur.
+    """
+
+    factor: int = 2
+    size: int = 13
+    std: Range = (1 / 255, 5 / 255)
+    boundary: Boundary = "replicate"
+
+    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
+        """A measurement of every image; its sides must be multiples of the factor."""
+        psfs = super_resolution_psfs(len(x), self.factor, generator, size=self.size)
+        operator = Downsample(self.factor) @ Blur(psfs.to(x), self.boundary)
+        likelihood = _white_noise(x, self.std, generator)
+        return Measurement(likelihood.sample(operator(x), generator), operator, likelihood)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inpainting:
+    """Pixels lost at random, all channels of a pixel together, and a little noise on the others.
+
+    Arguments:
+        lost: range of the fraction that is lost.
+        std: range of the standard deviation.
+    """
+
+    lost: Range = (0.1, 0.9)
+    std: Range = (1 / 255, 5 / 255)
+
+    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
+        """A measurement of every image; it is exactly 0 where a pixel is lost."""
+        b, _, h, w = x.shape
+        lost = spread(_uniform(self.lost, b, x, generator), x)
+        chance = torch.rand((b, 1, h, w), generator=generator, device=generator.device).to(x)
+        operator = Mask((chance >= lost).to(x))
+        likelihood = _white_noise(x, self.std, generator)
+        return Measurement(operator(likelihood.sample(x, generator)), operator, likelihood)
+
+
+def rounded(y: Tensor) -> Tensor:
+    """What an 8-bit file holds of a measurement: clipped to [0, 1], a multiple of 1/255."""
+    return (y.clamp(0, 1) * 255).round() / 255
+
+
+def _white_noise(x: Image, std: Range, generator: torch.Generator) -> Gaussian:
+    return Gaussian(_uniform(std, len(x), x, generator))
+
+
+def _uniform(between: Range, count: int, like: Tensor, generator: torch.Generator) -> Tensor:
+    low, high = between
+    return low + (high - low) * torch.rand(count, generator=generator, device=generator.device).to(
+        like
+    )
+
+
+def _chosen(psfs: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Random members, each in one of its eight orientations."""
+
+    def whole(most: int) -> Tensor:
+        draws = torch.randint(most, (count,), generator=generator, device=generator.device)
+        return draws.to(psfs.device)
+
+    chosen, ways = psfs[whole(len(psfs))], whole(8).reshape(-1, 1, 1, 1)
+    chosen = torch.where(ways % 2 == 1, chosen.flip(-1), chosen)
+    chosen = torch.where(ways // 2 % 2 == 1, chosen.flip(-2), chosen)
+    return torch.where(ways // 4 == 1, chosen.transpose(-1, -2), chosen)
