@@ -1,10 +1,14 @@
 """One small instance of everything that the laws must hold for; float64, odd and even sizes."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from undegrade.core.functional import Fidelity, Functional, Objective
+from undegrade.core.least_squares import LeastSquares
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.likelihoods.gaussian import Gaussian
@@ -15,6 +19,12 @@ from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
+from undegrade.priors.box import Box
+from undegrade.priors.finite_difference import FiniteDifference
+from undegrade.priors.group_norm import GroupNorm
+from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
+from undegrade.priors.tikhonov import Tikhonov
+from undegrade.priors.total_variation import RootTotalVariation, TotalVariation
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -46,6 +56,23 @@ class LikelihoodCase:
     def measured(self, seed: int = 3) -> Tensor:
         """y ~ p(y | prediction)."""
         return self.likelihood.sample(self.prediction(), torch.Generator().manual_seed(seed))
+
+
+@dataclass(frozen=True)
+class FunctionalCase:
+    """How to make a functional for some rows of a batch of two; where images for it lie."""
+
+    make: Callable[[slice], Functional]
+    shape: tuple[int, ...] = (2, 3, 5, 6)
+    low: float = -1.0
+    high: float = 1.5
+
+    @property
+    def functional(self) -> Functional:
+        return self.make(slice(None))
+
+    def image(self, seed: int = 9) -> Tensor:
+        return self.low + (self.high - self.low) * uniform(*self.shape, seed=seed)
 
 
 def _psf(*shape: int) -> Tensor:
@@ -90,4 +117,62 @@ LIKELIHOODS: dict[str, LikelihoodCase] = {
     "salt and pepper per sample": LikelihoodCase(
         SaltAndPepper(torch.tensor([0.1, 0.7]), std=torch.tensor([0.05, 0.1]))
     ),
+}
+
+
+def _same(functional: Functional, *shape: int, low: float = -1.0) -> FunctionalCase:
+    """A functional without numbers per image."""
+    return FunctionalCase(lambda _: functional, shape or (2, 3, 5, 6), low)
+
+
+def _learned(rows: slice) -> Functional:
+    """Parameters of every kind: a kernel, and a weight."""
+    blur = Blur(nn.Parameter(_psf(3, 3)), "reflect")
+    fidelity = Fidelity(blur, Gaussian(0.2), uniform(2, 1, 6, 5)[rows])
+    return Objective(fidelity, RootTotalVariation("isotropic"), nn.Parameter(uniform(1)[0]))
+
+
+FUNCTIONALS: dict[str, FunctionalCase] = {
+    "box": _same(Box(0.2, 0.7), low=0.3),
+    "positive": _same(Box(0.0, math.inf), 2, 1, 4, 5, low=0.1),
+    "tikhonov": _same(Tikhonov()),
+    "tikhonov of the gradient": _same(Tikhonov(FiniteDifference()), 2, 1, 4, 7),
+    "sum of absolute values": _same(LpNorm(1, 1)),
+    "squared sum of absolute values": _same(LpNorm(1, 2), 2, 1, 3, 4),
+    "length": _same(LpNorm(2, 1)),
+    "squared length": _same(LpNorm(2, 2)),
+    "smoothed sum of absolute values": _same(SmoothedLpNorm(1.0, 1.0, 1e-2)),
+    "smoothed power": _same(SmoothedLpNorm(1.5, 3.0, 1e-2), 2, 1, 3, 4),
+    "total variation": _same(TotalVariation()),
+    "total variation of a signal": _same(TotalVariation("anisotropic"), 2, 1, 1, 9),
+    "total variation per channel": _same(TotalVariation("isotropic"), 2, 3, 4, 4),
+    "huber total variation": _same(TotalVariation("vectorial", 0.1)),
+    "root total variation": _same(RootTotalVariation("vectorial", 1e-2)),
+    "group norm": _same(GroupNorm("vectorial"), 2, 3, 2, 3, 4),
+    "huber group norm": _same(GroupNorm("isotropic", 0.3), 2, 1, 2, 3, 5),
+    "least squares of a blur": FunctionalCase(
+        lambda rows: LeastSquares(
+            Blur(_psf(3, 3), "periodic"), uniform(2, 1, 5, 6)[rows], uniform(2)[rows] + 0.1
+        ),
+        (2, 1, 5, 6),
+    ),
+    "fidelity of a blur": FunctionalCase(
+        lambda rows: Fidelity(
+            Blur(_psf(2, 1, 3, 3)[rows], "replicate"), Laplace(0.3), uniform(2, 3, 5, 6)[rows]
+        )
+    ),
+    "fidelity of counts": FunctionalCase(
+        lambda rows: Fidelity(Downsample(2), Poisson(9.0), uniform(2, 1, 2, 3)[rows]),
+        (2, 1, 4, 6),
+        low=0.2,
+    ),
+    "objective": FunctionalCase(
+        lambda rows: Objective(
+            Fidelity(Identity(), Gaussian(0.2), uniform(2, 3, 5, 6)[rows]),
+            TotalVariation("isotropic", 0.1),
+            uniform(2)[rows],
+            Box(-2, 2),
+        )
+    ),
+    "learned objective": FunctionalCase(_learned, (2, 1, 6, 5)),
 }

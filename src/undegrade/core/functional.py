@@ -159,7 +159,7 @@ class Objective(Functional, Generic[F_co, G_co]):
     Arguments:
         fidelity: f.
         prior: g.
-        weight: λ ≥ 0, one number or one per sample.
+        weight: λ ≥ 0, one number or one per sample; a `Parameter` where it is to be learned.
         constraint: an indicator such as `Box(0, 1)`; None leaves x free.
     """
 
@@ -179,7 +179,10 @@ class Objective(Functional, Generic[F_co, G_co]):
         if not bool((weight >= 0).all()):
             raise ValueError(f"the weight must be 0 or more, got {weight.tolist()}")
         self.fidelity, self.prior, self.constraint = fidelity, prior, constraint
-        self.register_buffer("weight", weight)
+        if isinstance(weight, torch.nn.Parameter):
+            self.weight = weight
+        else:
+            self.register_buffer("weight", weight)
 
     def forward(self, x: Image) -> PerSample:
         value = self.fidelity(x) + self.weight.to(x) * self.prior(x)

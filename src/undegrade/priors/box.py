@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex
-from undegrade.core.image import PerSample
+from undegrade.core.image import PerSample, spread
 
 
 @final
@@ -40,6 +40,11 @@ class Box(Convex):
     def prox(self, v: Tensor, step: float | PerSample) -> Tensor:
         del step
         return v.clamp(self.low, self.high)
+
+    def prox_conjugate(self, v: Tensor, step: float | PerSample) -> Tensor:
+        """v − clamp(v, step·low, step·high): exactly 0 where a bound is infinite."""
+        scale = spread(torch.as_tensor(step), v)
+        return v - v.clamp(scale * self.low, scale * self.high)
 
     def conjugate(self, p: Tensor) -> PerSample:
         up = p.clamp(min=0) * self.high if math.isfinite(self.high) else _barred(p > 0, p)
