@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
@@ -32,3 +33,31 @@ def replacing(path: str | Path) -> Generator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def appearing_in(folder: str | Path) -> Generator[Path]:
+    """A temporary folder whose files move into `folder` together when the block ends well.
+
+    The folder is made where it does not exist. After an exception none of the files is there, nor
+    the folder if it was made for them.
+
+    Raises:
+        OSError: something cannot be written; the message names the folder and the reason.
+    """
+    folder = Path(folder)
+    made = not folder.exists()
+    temporary = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in sorted(temporary.iterdir()):
+            file.replace(folder / file.name)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise OSError(error.errno, f"cannot write to {folder}: {reason}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
