@@ -15,8 +15,11 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.operators.bicubic import BicubicDownsample
 from undegrade.operators.blur import Blur
+from undegrade.operators.dense import Dense
 from undegrade.operators.downsampling import Downsample
+from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.priors.box import Box
@@ -85,6 +88,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "blur periodic": OperatorCase(Blur(_psf(3, 5), "periodic")),
     "blur replicate": OperatorCase(Blur(_psf(3, 5), "replicate")),
     "blur reflect per channel": OperatorCase(Blur(_psf(3, 5, 3), "reflect")),
+    "blur symmetric": OperatorCase(Blur(_psf(5, 3), "symmetric")),
     "blur zero per image": OperatorCase(Blur(_psf(2, 1, 3, 3), "zero")),
     "blur valid per image and channel": OperatorCase(Blur(_psf(2, 3, 3, 5), "valid")),
     "large blur periodic": OperatorCase(Blur(_psf(9, 11), "periodic"), (2, 1, 12, 11)),
@@ -97,6 +101,11 @@ OPERATORS: dict[str, OperatorCase] = {
     "downsample 2": OperatorCase(Downsample(2), (2, 3, 8, 6)),
     "downsample 3": OperatorCase(Downsample(3), (2, 1, 9, 6)),
     "downsample 4": OperatorCase(Downsample(4), (2, 1, 8, 12)),
+    "bicubic 2": OperatorCase(BicubicDownsample(2), (2, 3, 8, 6)),
+    "bicubic 3": OperatorCase(BicubicDownsample(3), (2, 1, 9, 6)),
+    "bicubic 4": OperatorCase(BicubicDownsample(4), (2, 1, 8, 12)),
+    "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
+    "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
     "low resolution": OperatorCase(Downsample(2) @ Blur(_psf(3, 3), "replicate"), (2, 3, 8, 6)),
 }
 

@@ -36,9 +36,12 @@ from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
+from .operators.bicubic import BicubicDownsample as BicubicDownsample
 from .operators.blur import Blur as Blur
 from .operators.camera_shake import camera_shake_psf as camera_shake_psf
+from .operators.dense import Dense as Dense
 from .operators.downsampling import Downsample as Downsample
+from .operators.function import Function as Function
 from .operators.identity import Identity as Identity
 from .operators.mask import Mask as Mask
 from .operators.psf import disk_psf as disk_psf

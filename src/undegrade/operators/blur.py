@@ -17,6 +17,7 @@ from undegrade.operators.memo import Memo
 from undegrade.operators.padding import Boundary, fold, pad
 
 _DIRECT_ENTRIES = 49  # measured: kernels up to about 7×7 are faster by sums than by transforms
+_PADDED = ("replicate", "reflect", "symmetric")  # what a transform cannot do by itself
 
 
 @final
@@ -79,24 +80,24 @@ class Blur(LinearOperator):
     def _direct(self) -> bool:
         return self.psf.shape[-2] * self.psf.shape[-1] <= _DIRECT_ENTRIES
 
-    def forward(self, x: Image) -> Image:
+    def forward(self, x: Image) -> Tensor:
         size = x.shape[-2], x.shape[-1]
         self.measured_size(size)
-        if self._direct or self.boundary in ("replicate", "reflect"):
+        if self._direct or self.boundary in _PADDED:
             return self._valid(pad(x, self.margin, self.boundary))
         if self.boundary == "valid":
             return self._valid(x)
         grid = self._grid(size)
         return filtered(x, self._transfer(grid, self.margin, x), grid, size)
 
-    def adjoint(self, y: Image) -> Image:
+    def adjoint(self, y: Tensor) -> Image:
         size = y.shape[-2], y.shape[-1]
-        if self._direct or self.boundary in ("replicate", "reflect", "valid"):
+        if self._direct or self.boundary in (*_PADDED, "valid"):
             return fold(self._valid_adjoint(y), self.margin, self.boundary)
         grid = self._grid(size)
         return filtered(y, self._transfer(grid, self.margin, y).conj(), grid, size)
 
-    def initial(self, y: Image) -> Image:
+    def initial(self, y: Tensor) -> Image:
         """The measurement itself; for `valid` with the lost frame filled by its last pixels."""
         return pad(y, self.margin, "replicate") if self.boundary == "valid" else y
 
@@ -114,7 +115,7 @@ class Blur(LinearOperator):
         power = transfer.real.square() + transfer.imag.square()
         return filtered(b, 1 / (power + spread(shift, b)), size, size)
 
-    def _valid(self, x: Image) -> Image:
+    def _valid(self, x: Image) -> Tensor:
         """The part of the convolution that needs no boundary."""
         (kh, kw), (h, w) = self.psf.shape[-2:], x.shape[-2:]
         if self._direct:
@@ -123,7 +124,7 @@ class Blur(LinearOperator):
         transfer = self._transfer(grid, (kh - 1, kw - 1), x)
         return filtered(x, transfer, grid, (h - kh + 1, w - kw + 1))
 
-    def _valid_adjoint(self, y: Image) -> Image:
+    def _valid_adjoint(self, y: Tensor) -> Image:
         (kh, kw), (m, n) = self.psf.shape[-2:], y.shape[-2:]
         if self._direct:
             return convolve_adjoint(y, self._kernel(y))

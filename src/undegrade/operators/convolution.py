@@ -8,7 +8,7 @@ from torch import Tensor
 from undegrade.core.image import Image
 
 
-def convolve(x: Image, psf: Tensor) -> Image:
+def convolve(x: Image, psf: Tensor) -> Tensor:
     """The part of psf ∗ x whose surroundings are all known, (h − kh + 1, w − kw + 1), by sums.
 
     Arguments:
@@ -18,7 +18,7 @@ def convolve(x: Image, psf: Tensor) -> Image:
     return _grouped(torch.nn.functional.conv2d, x, psf)
 
 
-def convolve_adjoint(y: Image, psf: Tensor) -> Image:
+def convolve_adjoint(y: Image, psf: Tensor) -> Tensor:
     """Transpose of `convolve`: (b c m n) to (b c m + kh − 1 n + kw − 1)."""
     return _grouped(torch.nn.functional.conv_transpose2d, y, psf)
 
@@ -38,7 +38,7 @@ def transfer_function(psf: Tensor, size: tuple[int, int], origin: tuple[int, int
     return torch.fft.rfft2(wide.roll((-origin[0], -origin[1]), (-2, -1)))
 
 
-def filtered(x: Image, transfer: Tensor, size: tuple[int, int], keep: tuple[int, int]) -> Image:
+def filtered(x: Image, transfer: Tensor, size: tuple[int, int], keep: tuple[int, int]) -> Tensor:
     """Circular convolution on a zero-extended grid of `size`; the first `keep` rows, columns."""
     spectrum = torch.fft.rfft2(x, s=size)
     return torch.fft.irfft2(spectrum * transfer, s=size)[..., : keep[0], : keep[1]]

@@ -36,7 +36,7 @@ class Downsample(LinearOperator):
         """Index of the kept pixel in its block."""
         return self.factor // 2 + self.factor % 2 - 1
 
-    def forward(self, x: Image) -> Image:
+    def forward(self, x: Image) -> Tensor:
         s, k = self.factor, self.offset
         if x.shape[-2] % s or x.shape[-1] % s:
             raise ValueError(
@@ -44,13 +44,13 @@ class Downsample(LinearOperator):
             )
         return x[..., k::s, k::s]
 
-    def adjoint(self, y: Image) -> Image:
+    def adjoint(self, y: Tensor) -> Image:
         s, k = self.factor, self.offset
         after = s - 1 - k
         spaced = torch.nn.functional.pad(y[..., :, None, :, None], (k, after, 0, 0, k, after))
         return spaced.flatten(-4, -3).flatten(-2, -1)
 
-    def initial(self, y: Image) -> Image:
+    def initial(self, y: Tensor) -> Image:
         """Bilinear interpolation on the fine grid, the kept pixels where they belong."""
         rows, columns = (self._neighbors(n, y) for n in y.shape[-2:])
         y = y[..., rows[0], :] * (1 - rows[2][:, None]) + y[..., rows[1], :] * rows[2][:, None]

@@ -12,13 +12,13 @@ from undegrade.core.operator import LinearOperator
 class Identity(LinearOperator):
     """x ↦ x: the operator of denoising."""
 
-    def forward(self, x: Image) -> Image:
+    def forward(self, x: Image) -> Tensor:
         return x
 
-    def adjoint(self, y: Image) -> Image:
+    def adjoint(self, y: Tensor) -> Image:
         return y
 
-    def initial(self, y: Image) -> Image:
+    def initial(self, y: Tensor) -> Image:
         return y
 
     @property

@@ -38,7 +38,7 @@ class Mask(LinearOperator):
     def extra_repr(self) -> str:
         return f"observed={tuple(self.observed.shape)}"
 
-    def forward(self, x: Image) -> Image:
+    def forward(self, x: Image) -> Tensor:
         if x.shape[-2:] != self.observed.shape[-2:]:
             raise ValueError(
                 f"the mask is for {self.observed.shape[-2]}×{self.observed.shape[-1]} pixels, "
@@ -46,10 +46,10 @@ class Mask(LinearOperator):
             )
         return x * self.observed.to(x)
 
-    def adjoint(self, y: Image) -> Image:
+    def adjoint(self, y: Tensor) -> Image:
         return self(y)
 
-    def initial(self, y: Image) -> Image:
+    def initial(self, y: Tensor) -> Image:
         """Lost pixels become a weighted mean of the seen ones nearby.
 
         The windows grow by octaves: each hole takes its value from the smallest one that saw

@@ -7,19 +7,20 @@ from torch import Tensor
 
 from undegrade.core.image import Image
 
-Boundary = Literal["periodic", "replicate", "reflect", "zero", "valid"]
-"""What lies past the border: the other side, the last pixel, the mirror image (the last pixel not
-repeated), black, or nothing (`valid`: only pixels whose surroundings are all known remain)."""
+Boundary = Literal["periodic", "replicate", "reflect", "symmetric", "zero", "valid"]
+"""What lies past the border: the other side, the last pixel, the mirror image (`reflect` without
+the last pixel, `symmetric` with it), black, or nothing (`valid`: only pixels whose surroundings are
+all known remain)."""
 
 
-def pad(x: Image, margin: tuple[int, int], boundary: Boundary) -> Image:
+def pad(x: Image, margin: tuple[int, int], boundary: Boundary) -> Tensor:
     """Add `margin` rows above and below and columns left and right; `valid` adds none."""
     for dim, m in zip((-2, -1), margin, strict=True):
         x = _pad_axis(x, m, dim, boundary)
     return x
 
 
-def fold(y: Image, margin: tuple[int, int], boundary: Boundary) -> Image:
+def fold(y: Image, margin: tuple[int, int], boundary: Boundary) -> Tensor:
     """Transpose of `pad`: what the margin received goes back to the pixels that it came from."""
     for dim, m in zip((-2, -1), margin, strict=True):
         y = _fold_axis(y, m, dim, boundary)
@@ -41,6 +42,8 @@ def _pad_axis(x: Tensor, m: int, dim: int, boundary: Boundary) -> Tensor:
         case "reflect":
             before = x.narrow(dim, 1, m).flip(dim)
             after = x.narrow(dim, n - 1 - m, m).flip(dim)
+        case "symmetric":
+            before, after = x.narrow(dim, 0, m).flip(dim), x.narrow(dim, n - m, m).flip(dim)
         case "zero":
             before = after = torch.zeros_like(first).expand(size)
     return torch.cat((before, x, after), dim)
@@ -59,6 +62,8 @@ def _fold_axis(y: Tensor, m: int, dim: int, boundary: Boundary) -> Tensor:
             return _added(x, dim, (0, before.sum(dim, True)), (n - 1, after.sum(dim, True)))
         case "reflect":
             return _added(x, dim, (1, before.flip(dim)), (n - 1 - m, after.flip(dim)))
+        case "symmetric":
+            return _added(x, dim, (0, before.flip(dim)), (n - m, after.flip(dim)))
         case "zero":
             return x
 

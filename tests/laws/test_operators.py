@@ -1,0 +1,144 @@
+"""Laws of every operator. A new one is covered once it is in tests/cases.py."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.cases import OPERATORS, OperatorCase, uniform
+from undegrade.core.image import inner, norm
+from undegrade.core.operator import LinearOperator, Operator
+
+LINEAR = {n: c for n, c in OPERATORS.items() if isinstance(c.operator, LinearOperator)}
+
+
+@pytest.fixture(params=OPERATORS.values(), ids=OPERATORS.keys())
+def case(request: pytest.FixtureRequest) -> OperatorCase:
+    return request.param
+
+
+@pytest.fixture(params=LINEAR.values(), ids=LINEAR.keys())
+def linear(request: pytest.FixtureRequest) -> OperatorCase:
+    return request.param
+
+
+def measurement(case: OperatorCase, seed: int = 7) -> Tensor:
+    """Random numbers in the shape of a measurement."""
+    return uniform(*case.operator(case.image()).shape, seed=seed) - 0.5
+
+
+def test_linear_operators_are_linear(linear):
+    A, x, u = linear.operator, linear.image(1), linear.image(2)
+    torch.testing.assert_close(A(2 * x - 3 * u), 2 * A(x) - 3 * A(u))
+
+
+def test_adjoint_is_the_transpose(linear):
+    A, x, y = linear.operator, linear.image(), measurement(linear)
+    torch.testing.assert_close(inner(A(x), y), inner(x, A.adjoint(y)))
+
+
+def test_adjoint_agrees_with_autograd(linear):
+    A, x, y = linear.operator, linear.image(), measurement(linear)
+    torch.testing.assert_close(A.adjoint(y), Operator.vjp(A, x, y))
+
+
+def test_jvp_is_the_directional_derivative(case):
+    A, x, u = case.operator, case.image(1), case.image(2)
+    step = 1e-6
+    torch.testing.assert_close(
+        A.jvp(x, u), (A(x + step * u) - A(x - step * u)) / (2 * step), rtol=1e-7, atol=1e-7
+    )
+
+
+def test_jvp_and_vjp_are_dual(case):
+    A, x, u, v = case.operator, case.image(1), case.image(2), measurement(case)
+    torch.testing.assert_close(inner(A.jvp(x, u), v), inner(u, A.vjp(x, v)))
+
+
+def test_forward_mode_reaches_through(case):
+    A, x, u = case.operator, case.image(1), case.image(2)
+    torch.testing.assert_close(Operator.jvp(A, x, u), A.jvp(x, u))
+
+
+def test_one_image_never_depends_on_its_neighbors(case):
+    A, x = case.operator, case.image()
+    y, v = A(x), measurement(case)
+    for i in range(len(x)):
+        alone, one = _member(A, i, len(x)), x[i : i + 1]
+        torch.testing.assert_close(alone(one)[0], y[i])
+        torch.testing.assert_close(alone.vjp(one, v[i : i + 1])[0], A.vjp(x, v)[i])
+        torch.testing.assert_close(alone.initial(v[i : i + 1])[0], A.initial(v)[i])
+
+
+def test_normal_solve_leaves_no_residual(linear):
+    A, b = linear.operator, linear.image()
+    for shift in (0.1, torch.tensor([0.5, 0.02], dtype=b.dtype)):
+        x = A.normal_solve(b, shift)
+        column = torch.as_tensor(shift, dtype=b.dtype).reshape(-1, 1, 1, 1)
+        residual = norm(A.adjoint(A(x)) + column * x - b) / norm(b)
+        assert (residual < (1e-12 if A.closed_form else 1.01e-4)).all()
+
+
+def test_first_estimate_has_the_shape_of_the_image(case):
+    start = case.operator.initial(measurement(case))
+    assert start.shape == case.image().shape
+    assert start.isfinite().all()
+
+
+def test_first_estimate_explains_the_measurement_better_than_nothing(case):
+    A, y = case.operator, case.operator(case.image())
+    assert (norm(A(A.initial(y)) - y) < norm(A(torch.zeros_like(case.image())) - y) + 1e-12).all()
+
+
+def test_everything_follows_the_dtype_of_its_input(case):
+    A, x = case.operator, case.image()
+    y = A(x.float())
+    assert y.dtype == torch.float32
+    torch.testing.assert_close(y.double(), A(x), rtol=1e-4, atol=1e-5)
+    assert A.vjp(x.float(), y).dtype == torch.float32
+    assert A.initial(y).dtype == torch.float32
+
+
+def test_moved_to_single_precision_it_is_the_same_operator(case):
+    A, x = copy.deepcopy(case.operator).to(torch.float32), case.image()
+    torch.testing.assert_close(A(x.float()).double(), case.operator(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_copy_and_a_reloaded_one_do_the_same(case):
+    A, x = case.operator, case.image()
+    y = A(x)
+    twin = copy.deepcopy(A)
+    twin.load_state_dict(A.state_dict())
+    assert torch.equal(twin(x), y)
+
+
+def test_arguments_stay_as_they_were(case):
+    A, x, v = case.operator, case.image(), measurement(case)
+    before = x.clone(), v.clone()
+    A(x), A.vjp(x, v), A.jvp(x, x), A.initial(v)
+    assert torch.equal(x, before[0])
+    assert torch.equal(v, before[1])
+
+
+def test_nothing_is_remembered_that_changes_a_result(case):
+    """Calls under other circumstances in between leave the result bit for bit as it was."""
+    A, x, v = case.operator, case.image(), measurement(case)
+    before = A(x), A.vjp(x, v)
+    with torch.inference_mode():
+        A(x.clone()), A.vjp(x.clone(), v.clone())
+    torch.func.vmap(lambda u: A(u))(x[None])
+    A(x.float())
+    torch.func.grad(lambda u: A(u).sum())(x)
+    assert torch.equal(A(x), before[0])
+    assert torch.equal(A.vjp(x, v), before[1])
+
+
+def _member(A: Operator, i: int, batch: int) -> Operator:
+    """The same operator for one image of the batch: parameters per image are cut to its own."""
+    one = copy.deepcopy(A)
+    for module in one.modules():
+        for name, value in list(module.named_buffers(recurse=False)):
+            if value.ndim == 4 and len(value) == batch:
+                module.register_buffer(name, value[i : i + 1])
+    return one
