@@ -1,0 +1,5 @@
+"""The commands: degrade, restore, methods, benchmark, train."""
+
+from undegrade.cli.dispatch import main
+
+__all__ = ["main"]

@@ -1,0 +1,124 @@
+"""Which command is meant, and how a failure is told: one line, and an exit status."""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+FAILED, INTERRUPTED = 2, 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line of what it does, and a function of its arguments that returns the exit status.
+
+    The function imports what it needs, so that `undegrade --help` waits for nothing.
+    """
+
+    summary: str
+    run: Callable[[Sequence[str]], int]
+
+
+def _degrade(args: Sequence[str]) -> int:
+    from undegrade.cli.degrade import run
+
+    return run(args)
+
+
+def _restore(args: Sequence[str]) -> int:
+    from undegrade.cli.restore import run
+
+    return run(args)
+
+
+def _methods(args: Sequence[str]) -> int:
+    from undegrade.cli.methods import run
+
+    return run(args)
+
+
+def _benchmark(args: Sequence[str]) -> int:
+    from undegrade.cli.benchmark import run
+
+    return run(args)
+
+
+def _train(args: Sequence[str]) -> int:
+    from undegrade.cli.train import run
+
+    return run(args)
+
+
+COMMANDS = {
+    "degrade": Command(
+        "blur, downsample, mask a picture, add noise, and describe it all", _degrade
+    ),
+    "restore": Command("restore pictures whose degradation is known, or that are noisy", _restore),
+    "methods": Command("list the methods and their settings", _methods),
+    "benchmark": Command("score methods on a folder of pictures, as one table", _benchmark),
+    "train": Command("train a learned method on a folder of pictures", _train),
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status: 0, 2 for a failure, 130 after Ctrl-C."""
+    args = sys.argv[1:] if args is None else args
+    try:
+        return _dispatch(args)
+    except KeyboardInterrupt:
+        sys.stderr.write("undegrade: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # such as `undegrade methods | head`
+        sys.stderr.close()
+        return FAILED
+    except (ValueError, OSError, MemoryError) as error:
+        say(error)
+        return FAILED
+
+
+def _dispatch(args: Sequence[str]) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        sys.stdout.write(_overview())
+        return 0 if args else FAILED
+    if args[0] == "--version":
+        import importlib.metadata
+
+        sys.stdout.write(f"undegrade {importlib.metadata.version('undegrade')}\n")
+        return 0
+    if args[0] not in COMMANDS:
+        raise ValueError(unknown("command", args[0], COMMANDS))
+    return COMMANDS[args[0]].run(args[1:])
+
+
+def say(error: BaseException) -> None:
+    """Tell a failure on the standard error, in one line."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    if isinstance(error, MemoryError):
+        text = "there is not enough memory for this picture"
+    sys.stderr.write(f"undegrade: {' '.join(text.split())}\n")
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """A sentence that says that a name is unknown, with the nearest that is known."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"there is no {kind} {name!r}; {hint}"
+
+
+def _overview() -> str:
+    lines = [f"  {name:<11}{command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: undegrade COMMAND [OPTIONS]",
+            "",
+            "Restores images whose degradation is understood: y = φ(x) + η.",
+            "",
+            *lines,
+            "",
+            "`undegrade COMMAND --help` has the options of a command; --version the version.",
+            "",
+        ]
+    )

@@ -1,0 +1,62 @@
+"""What is known of a picture's degradation, and who said so."""
+
+import dataclasses
+from pathlib import Path
+
+from undegrade.core.image import Image
+from undegrade.degradations.degradation import Degradation
+from undegrade.degradations.description import read_description
+from undegrade.degradations.specification import Specification
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Known:
+    """A degradation and its source: the name of a description, or the flags that were given."""
+
+    degradation: Degradation
+    said_by: str
+
+
+def find_known(
+    source: Path, y: Image, described: Known | None, specification: Specification
+) -> Known:
+    """What is known of one picture: an explicit description, else flags, else the file beside it.
+
+    Where nothing is said, the picture is noisy and the level is not known.
+
+    Arguments:
+        source: the degraded picture's file.
+        y: its pixels.
+        described: what holds for all pictures.
+        specification: the flags.
+
+    Raises:
+        OSError, ValueError: the description beside the picture cannot be read.
+        ValueError: the flags do not fit the picture.
+    """
+    if described is not None:
+        return described
+    beside = source.with_name(f"{source.name}.json")
+    flags = flags_of(specification)
+    if not flags and beside.exists():
+        return read_known(beside)
+    degradation = specification.build(specification.image_shape(y.shape))
+    return Known(degradation=degradation, said_by=flags or "noise of an unknown level")
+
+
+def read_known(path: Path) -> Known:
+    """The description in a file.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    if not path.exists():
+        raise FileNotFoundError(2, f"there is no file {path}")
+    return Known(degradation=read_description(path), said_by=str(path))
+
+
+def flags_of(specification: Specification) -> str:
+    """The flags that differ from their defaults, as they are typed."""
+    usual = vars(Specification())
+    given = {k: v for k, v in vars(specification).items() if v != usual[k]}
+    return " ".join(f"--{name} {value}" for name, value in given.items())

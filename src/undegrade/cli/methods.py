@@ -1,0 +1,50 @@
+"""`undegrade methods`: what there is to choose from."""
+
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import docstring_parser
+
+from undegrade.cli.parsing import look_up, parse
+from undegrade.restorers import RESTORERS
+
+
+@dataclasses.dataclass(frozen=True)
+class Methods:
+    """List the methods, one line each, and their settings with their defaults."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Parse the arguments and list."""
+    parse(Methods, "methods", args)
+    sys.stdout.write("\n".join(_lines()) + "\n")
+    return 0
+
+
+def method_class(name: str) -> type[Any]:
+    """The dataclass of a method's settings.
+
+    Raises:
+        ValueError: there is no such method; the nearest name is suggested.
+    """
+    return look_up(RESTORERS, "method", name)
+
+
+def _lines() -> Iterator[str]:
+    for name, method in RESTORERS.items():
+        said = docstring_parser.parse(method.__doc__ or "")
+        yield f"{name}: {said.short_description}"
+        meaning = {p.arg_name: p.description or "" for p in said.params}
+        for field in dataclasses.fields(method):
+            flag = f"--{field.name.replace('_', '-')} {_default(field)}"
+            yield f"    {flag:<28} {' '.join(meaning.get(field.name, '').split())}".rstrip()
+        yield ""
+
+
+def _default(field: "dataclasses.Field[Any]") -> str:
+    if field.default is not dataclasses.MISSING:
+        return "(auto)" if field.default is None else str(field.default)
+    made = field.default_factory
+    return "" if made is dataclasses.MISSING else type(made()).__name__

@@ -1,0 +1,67 @@
+"""Command lines from dataclasses, and their faults in one line."""
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from undegrade.cli.dispatch import unknown
+
+T = TypeVar("T")
+
+
+def parse(form: type[T], command: str, args: Sequence[str]) -> T:
+    """The dataclass that the arguments describe.
+
+    Raises:
+        ValueError: they describe none; the message is tyro's, in one line.
+        SystemExit: help was asked for and printed.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(form, prog=f"undegrade {command}", args=list(args))
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise ValueError(f"{_condensed(complaint.getvalue())} (see {command} --help)") from stop
+
+
+def _condensed(box: str) -> str:
+    """The first part of tyro's box, and the first suggestion where there is one."""
+    inner = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    ruler = next((i for i, line in enumerate(inner) if line.startswith("──")), len(inner))
+    first = [line for line in inner[:ruler] if line]
+    text = " ".join(first[: first.index("Got errors:")] if "Got errors:" in first else first)
+    after = inner[ruler + 1 : ruler + 3]
+    if after and after[0].startswith("Perhaps you meant"):
+        text += f"; perhaps you meant {after[-1].split()[0]}"
+    marker = "Error parsing known: "  # the group's name says nothing to a person
+    return text.removeprefix(marker).removeprefix("Error parsing settings: ") or box.strip()
+
+
+def named(args: Sequence[str], flag: str, default: str) -> str:
+    """The value of a flag that decides which other flags there are."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(flag, dest="value", default=default, nargs="?")
+    return parser.parse_known_args(list(args))[0].value or default
+
+
+def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
+    """An entry of a table.
+
+    Raises:
+        ValueError: there is none; the message suggests the nearest name.
+    """
+    if name not in table:
+        raise ValueError(unknown(kind, name, table))
+    return table[name]
+
+
+def to_terminal(stream: Any = None) -> bool:
+    """Whether somebody watches the standard error."""
+    return (stream or sys.stderr).isatty()

@@ -1,0 +1,228 @@
+"""`undegrade restore IN... --output DIR`: restored pictures, traces, settings and a report."""
+
+import importlib.metadata
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar, final
+
+from tyro import conf
+
+from undegrade.cli.degrade import refuse_overwriting
+from undegrade.cli.dispatch import FAILED, say
+from undegrade.cli.known import Known, find_known, read_known
+from undegrade.cli.methods import method_class
+from undegrade.cli.parsing import named, parse
+from undegrade.cli.progress import Bar
+from undegrade.core.image import Image
+from undegrade.core.likelihood import Likelihood
+from undegrade.core.restorer import Restorer
+from undegrade.degradations.specification import Specification
+from undegrade.evaluation.report import (
+    Case,
+    make_attempt,
+    make_before,
+    make_detail,
+    make_pane,
+    write_report,
+)
+from undegrade.evaluation.trial import Trial, run_trial
+from undegrade.files.picture import Picture, list_pictures, read_image, read_picture, write_picture
+from undegrade.files.record import write_settings, write_trace
+from undegrade.files.replacement import appearing_in
+
+M = TypeVar("M", bound=Restorer)
+_DEFAULT_METHOD = "variational"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Restore(Generic[M]):
+    """Restore pictures, and write what it took and a report.
+
+    What is known of a picture's degradation comes from --degradation, else from the flags, else
+    from the description beside it (y.png.json for y.png). Where nothing is said, the picture is
+    taken as noisy, and the noise level is estimated.
+
+    Arguments:
+        inputs: picture files, or folders of them.
+        output: folder for what is written.
+        degradation: the description that `degrade` wrote, for all pictures.
+        method: see `undegrade methods`; it decides the last group of options.
+        reference: the truth, or a folder that has it under the same names; scores are against it.
+        known: what is known of the degradation.
+        settings: of the method.
+    """
+
+    inputs: Annotated[tuple[Path, ...], conf.Positional, conf.arg(metavar="IN")]
+    output: Annotated[Path, conf.arg(metavar="DIR")]
+    degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
+    method: Annotated[str, conf.arg(metavar="NAME")] = _DEFAULT_METHOD
+    reference: Annotated[Path | None, conf.arg(metavar="IMAGE")] = None
+    known: Annotated[Specification, conf.OmitArgPrefixes] = field(default_factory=Specification)
+    settings: Annotated[M, conf.OmitArgPrefixes]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempted:
+    """One picture with all that was found out about it.
+
+    Arguments:
+        source: its file.
+        picture: its content.
+        known: its degradation.
+        noise: the likelihood, with the level that was given or estimated, in words.
+        truth: the reference.
+        trial: the restoration.
+    """
+
+    source: Path
+    picture: Picture
+    known: Known
+    noise: str
+    truth: Image | None
+    trial: Trial
+
+
+def run(args: Sequence[str]) -> int:
+    """Parse the arguments and restore; 2 where a picture failed, though others may be done."""
+    method = method_class(named(args, "--method", _DEFAULT_METHOD))
+    return restore(parse(Restore[method], "restore", args), args)
+
+
+def restore(command: Restore[M], args: Sequence[str]) -> int:
+    """Restore every input in turn; returns the exit status.
+
+    A picture that cannot be read or restored is told and left out. What cannot be written ends
+    the run. After each picture, everything written so far is whole.
+
+    Raises:
+        OSError: something cannot be written.
+        ValueError: the command makes no sense, whatever the pictures are.
+    """
+    sources = _sources(command)
+    described = None if command.degradation is None else read_known(command.degradation)
+    call = shlex.join(["undegrade", "restore", *args])
+    entries, cases = list[dict[str, object]](), list[Case]()
+    with Bar(len(sources)) as bar:
+        for source in sources:
+            bar.begin(source.name)
+            try:
+                done = _attempt(command, source, described, bar)
+            except (ValueError, OSError) as error:
+                say(error)
+            else:
+                entries.append(_write(command.output, done))
+                cases.append(_case(done, command.method, call))
+                write_settings(command.output / "settings.json", _settings(command, call, entries))
+    if cases:
+        title = cases[0].title if len(cases) == 1 else f"{len(cases)} pictures, {command.method}"
+        write_report(command.output / "report.html", title, cases)
+    return 0 if len(cases) == len(sources) else FAILED
+
+
+def _sources(command: Restore[M]) -> list[Path]:
+    """The pictures to restore; refuses those whose results would fall together."""
+    if not command.inputs:
+        raise ValueError("restore needs a picture, or a folder of pictures")
+    groups = [list_pictures(given) if given.is_dir() else [given] for given in command.inputs]
+    sources = [source for group in groups for source in group]
+    targets = dict[str, Path]()
+    for source in sources:
+        refuse_overwriting(command.output / _name(source), sources)
+        other = targets.setdefault(source.stem, source)
+        if other is not source:
+            raise ValueError(f"{other} and {source} would both become {source.stem}-restored")
+    return sources
+
+
+def _name(source: Path) -> str:
+    return f"{source.stem}-restored{source.suffix}"
+
+
+def _attempt(command: Restore[M], source: Path, described: Known | None, bar: Bar) -> Attempted:
+    """Read and restore one picture."""
+    picture = read_picture(source)
+    picture.form.suited_to(source)
+    known = find_known(source, picture.pixels, described, command.known)
+    truth = _truth(command.reference, source, known)
+    measurement = known.degradation.measurement(picture.pixels)
+    trial = run_trial(command.settings, measurement, truth, (bar.observe,))
+    if not bool(trial.result.x.isfinite().all()):
+        raise ValueError(f"{source} is not restored; {trial.result.status[0].value}")
+    noise = _in_words(measurement.likelihood)
+    return Attempted(
+        source=source, picture=picture, known=known, noise=noise, truth=truth, trial=trial
+    )
+
+
+def _in_words(likelihood: Likelihood) -> str:
+    """Such as "Gaussian, std 0.02"."""
+    levels = [f"{k} {v.mean().item():.4g}" for k, v in likelihood.named_buffers()]
+    return ", ".join([type(likelihood).__name__, *levels])
+
+
+def _truth(reference: Path | None, source: Path, known: Known) -> Image | None:
+    if reference is None:
+        return None
+    path = reference / source.name if reference.is_dir() else reference
+    truth, (channels, height, width) = read_image(path), known.degradation.shape
+    if truth.shape[1:] != (channels, height, width):
+        raise ValueError(
+            f"the reference {path} has {truth.shape[2]}×{truth.shape[3]} pixels and "
+            f"{truth.shape[1]} channel(s), the restored picture {height}×{width} and {channels}"
+        )
+    return truth
+
+
+def _write(folder: Path, done: Attempted) -> dict[str, object]:
+    """Write the picture and its trace together, say so, and return the entry in the settings."""
+    result, score = done.trial.result, done.trial.score
+    name, trace = _name(done.source), f"{done.source.stem}-trace.csv"
+    with appearing_in(folder) as temporary:
+        write_picture(temporary / name, done.picture.with_pixels(result.x))
+        write_trace(temporary / trace, result.trace)
+    status, seconds = result.status[0].value, done.trial.seconds
+    scored = "" if score.psnr is None else f"  {score.psnr:.2f} dB"
+    sys.stdout.write(f"{folder / name}{scored}  {seconds:.1f} s  {status}\n")
+    return {
+        "input": str(done.source),
+        "output": name,
+        "trace": trace,
+        "known": done.known.said_by,
+        "noise": done.noise,
+        "status": status,
+        "iterations": result.iterations[0],
+        "seconds": round(seconds, 4),
+        "psnr": score.psnr,
+        "ssim": score.ssim,
+    }
+
+
+def _case(done: Attempted, method: str, call: str) -> Case:
+    x, truth = done.trial.result.x, done.truth
+    height, width = x.shape[2:]
+    return Case(
+        title=done.source.name,
+        degradation=f"Known: {done.known.said_by}; {done.noise}",
+        before=make_before(done.picture.pixels, (height, width), truth),
+        truth=None if truth is None else make_pane("truth", truth),
+        attempts=(make_attempt(method, done.trial, call),),
+        width=width,
+        height=height,
+        detail=make_detail(x if truth is None else truth),
+    )
+
+
+def _settings(
+    command: Restore[M], call: str, entries: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    return {
+        "undegrade": importlib.metadata.version("undegrade"),
+        "command": call,
+        "method": command.method,
+        "settings": vars(command.settings),
+        "pictures": entries,
+    }
