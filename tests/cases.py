@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from undegrade.core.functional import Fidelity, Functional, Objective
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.solver import Solver
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
@@ -22,12 +24,18 @@ from undegrade.operators.downsampling import Downsample
 from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
+from undegrade.operators.physics import LinearPhysics, Physics
 from undegrade.priors.box import Box
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import GroupNorm
 from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import RootTotalVariation, TotalVariation
+from undegrade.solvers.conjugate_gradient import ConjugateGradient
+from undegrade.solvers.gradient_descent import GradientDescent
+from undegrade.solvers.lbfgs import LBFGS
+from undegrade.solvers.primal_dual import PrimalDual
+from undegrade.solvers.proximal_gradient import ProximalGradient
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -78,6 +86,53 @@ class FunctionalCase:
         return self.low + (self.high - self.low) * uniform(*self.shape, seed=seed)
 
 
+@dataclass(frozen=True)
+class SolverCase:
+    """A solver, and ½‖Ax − y‖²/std² + λ/2·‖∇x‖² in the form that it takes.
+
+    The problem is made for some rows of a batch of two, of which the second is the harder one.
+    """
+
+    solver: Solver[Any, Any]
+    problem: Callable[[Operator, float, Tensor, Tensor], Objective[Any, Any]]
+    tolerance: float
+    iterations: int = 3000
+    std: float = 0.1
+
+    def operator(self, rows: slice) -> LinearOperator:
+        return Blur(_psf(2, 1, 3, 5)[rows], "periodic")
+
+    def weight(self, rows: slice) -> Tensor:
+        return torch.tensor([50.0, 2.0], dtype=torch.float64)[rows]
+
+    def measured(self, rows: slice) -> Tensor:
+        return uniform(2, 1, 5, 6, seed=7)[rows]
+
+    def quadratic(self, rows: slice = slice(None), y: Tensor | None = None) -> Objective[Any, Any]:
+        y = self.measured(rows) if y is None else y
+        return self.problem(self.operator(rows), self.std, y, self.weight(rows))
+
+    def start(self, rows: slice = slice(None)) -> Tensor:
+        return uniform(2, 1, 5, 6, seed=8)[rows]
+
+
+class Squares:
+    """What DeepInverse calls a physics: non-linear."""
+
+    def A(self, x: Tensor) -> Tensor:
+        return x**2 + x
+
+
+class Doubled:
+    """What DeepInverse calls a linear physics: twice the image, shifted."""
+
+    def A(self, x: Tensor) -> Tensor:
+        return 2 * x.roll(1, -1)
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return 2 * y.roll(-1, -1)
+
+
 def _psf(*shape: int) -> Tensor:
     psf = uniform(*shape, seed=4)
     return psf / psf.sum((-2, -1), keepdim=True)
@@ -106,6 +161,8 @@ OPERATORS: dict[str, OperatorCase] = {
     "bicubic 4": OperatorCase(BicubicDownsample(4), (2, 1, 8, 12)),
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
+    "physics": OperatorCase(Physics(Squares())),
+    "linear physics": OperatorCase(LinearPhysics(Doubled())),
     "low resolution": OperatorCase(Downsample(2) @ Blur(_psf(3, 3), "replicate"), (2, 3, 8, 6)),
 }
 
@@ -184,4 +241,26 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
         )
     ),
     "learned objective": FunctionalCase(_learned, (2, 1, 6, 5)),
+}
+
+
+def _smooth(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
+    return Objective(Fidelity(A, Gaussian(std), y), Tikhonov(FiniteDifference()), weight)
+
+
+def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
+    """Huber's function is quadratic up to its δ, and these gradients never come near 100."""
+    assert isinstance(A, LinearOperator)
+    prior = TotalVariation("isotropic", smoothing=100.0)
+    return Objective(LeastSquares(A, y, std), prior, 100 * weight)
+
+
+SOLVERS: dict[str, SolverCase] = {
+    "gradient descent": SolverCase(GradientDescent(), _smooth, 1e-13),
+    "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
+    "l-bfgs": SolverCase(LBFGS(), _smooth, 1e-12),
+    "l-bfgs with a long memory": SolverCase(LBFGS(memory=9), _smooth, 1e-12),
+    "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
+    "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
+    "primal-dual": SolverCase(PrimalDual(), _saddle, 1e-10),
 }

@@ -2,11 +2,11 @@
 
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import Image, norm, spread
+from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator
+from undegrade.operators.first_estimate import steepest_descent_from_zero
 
 
 @final
@@ -47,8 +47,5 @@ class Dense(LinearOperator):
         return y @ self.matrix.to(y)
 
     def initial(self, y: Tensor) -> Image:
-        """t Aᵀy with the t that fits best: one step of steepest descent from 0."""
-        descent = self.adjoint(y)
-        tiny = torch.finfo(y.dtype).tiny
-        step = norm(descent).square() / norm(self(descent)).square().clamp(min=tiny)
-        return spread(step, y) * descent
+        """One step of steepest descent from 0."""
+        return steepest_descent_from_zero(self, y)

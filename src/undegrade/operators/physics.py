@@ -1,0 +1,83 @@
+"""Operators of DeepInverse, and of anyone who follows its conventions, as operators here."""
+
+from collections.abc import Callable
+from typing import Protocol, final, runtime_checkable
+
+from torch import Tensor
+
+from undegrade.core.image import Image
+from undegrade.core.operator import LinearOperator, Operator
+from undegrade.operators.first_estimate import steepest_descent_from_zero
+
+
+@runtime_checkable
+class HasA(Protocol):
+    """Anything that measures an image by `A(x)`."""
+
+    def A(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class HasAdjoint(HasA, Protocol):
+    """Anything linear that also says its transpose."""
+
+    def A_adjoint(self, y: Tensor) -> Tensor: ...  # noqa: N802
+
+
+def from_physics(physics: HasA, start: Callable[[Tensor], Image] | None = None) -> Operator:
+    """An operator from any object with `A` and `A_adjoint`, or only `A`.
+
+    With both it is linear, and trusted to be its own transpose. With `A` alone derivatives come
+    from automatic differentiation. deepinv itself is not imported.
+
+    Arguments:
+        physics: such as a `deepinv.physics.LinearPhysics`.
+        start: from a measurement to a first estimate, used where there is no `A_adjoint`; the
+            measurement itself when not given.
+    """
+    if isinstance(physics, HasAdjoint):
+        return LinearPhysics(physics)
+    return Physics(physics, start)
+
+
+@final
+class LinearPhysics(LinearOperator):
+    """x ↦ physics.A(x), with physics.A_adjoint for its transpose.
+
+    Arguments:
+        physics: if it is an `nn.Module` it moves with the operator.
+    """
+
+    def __init__(self, physics: HasAdjoint) -> None:
+        super().__init__()
+        self.physics = physics
+
+    def forward(self, x: Image) -> Tensor:
+        return self.physics.A(x)
+
+    def adjoint(self, y: Tensor) -> Image:
+        return self.physics.A_adjoint(y)
+
+    def initial(self, y: Tensor) -> Image:
+        """One step of steepest descent from 0."""
+        return steepest_descent_from_zero(self, y)
+
+
+@final
+class Physics(Operator):
+    """x ↦ physics.A(x), possibly non-linear, differentiated automatically.
+
+    Arguments:
+        physics: if it is an `nn.Module` it moves with the operator.
+        start: from a measurement to a first estimate; the measurement itself when not given.
+    """
+
+    def __init__(self, physics: HasA, start: Callable[[Tensor], Image] | None = None) -> None:
+        super().__init__()
+        self.physics, self.start = physics, start
+
+    def forward(self, x: Image) -> Tensor:
+        return self.physics.A(x)
+
+    def initial(self, y: Tensor) -> Image:
+        return y if self.start is None else self.start(y)
