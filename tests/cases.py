@@ -161,7 +161,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "bicubic 4": OperatorCase(BicubicDownsample(4), (2, 1, 8, 12)),
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
-    "physics": OperatorCase(Physics(Squares())),
+    "physics": OperatorCase(Physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
     "low resolution": OperatorCase(Downsample(2) @ Blur(_psf(3, 3), "replicate"), (2, 3, 8, 6)),
 }

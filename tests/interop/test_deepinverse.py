@@ -60,6 +60,12 @@ def test_physics_without_adjoint_is_differentiated():
 
 
 @dataclass(frozen=True)
+class Start:
+    x: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True)
 class Recorder:
     """A restorer that hands back what it was given."""
 
@@ -69,7 +75,8 @@ class Recorder:
         del observe
         self.seen.append(measurement)
         x = measurement.operator.initial(measurement.y)
-        return ud.Result(x, (ud.Status.CONVERGED,) * len(x), (0,) * len(x), 0.0, state=None)
+        state = Start(x, x.new_zeros(len(x)))
+        return ud.Result(x, (ud.Status.CONVERGED,) * len(x), (0,) * len(x), 0.0, state)
 
 
 @pytest.mark.parametrize(
