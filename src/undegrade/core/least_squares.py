@@ -26,7 +26,7 @@ class LeastSquares(Convex):
     std: Tensor
     back: Tensor  # Aᵀy
 
-    def __init__(self, operator: LinearOperator, y: Tensor, std: float | PerSample) -> None:
+    def __init__(self, operator: LinearOperator, y: Tensor, std: float | Tensor) -> None:
         super().__init__()
         deviation = torch.as_tensor(std).to(y).expand(len(y))
         if not bool((deviation > 0).all()):
