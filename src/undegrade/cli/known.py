@@ -7,6 +7,7 @@ from undegrade.core.image import Image
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.description import read_description
 from undegrade.degradations.specification import Specification
+from undegrade.evaluation.wording import flags_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ def find_known(
     if described is not None:
         return described
     beside = source.with_name(f"{source.name}.json")
-    flags = flags_of(specification)
+    flags = " ".join(flags_of(specification))
     if not flags and beside.exists():
         return read_known(beside)
     degradation = specification.build(specification.image_shape(y.shape))
@@ -53,10 +54,3 @@ def read_known(path: Path) -> Known:
     if not path.exists():
         raise FileNotFoundError(2, f"there is no file {path}")
     return Known(degradation=read_description(path), said_by=str(path))
-
-
-def flags_of(specification: Specification) -> str:
-    """The flags that differ from their defaults, as they are typed."""
-    usual = vars(Specification())
-    given = {k: v for k, v in vars(specification).items() if v != usual[k]}
-    return " ".join(f"--{name} {value}" for name, value in given.items())

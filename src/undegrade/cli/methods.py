@@ -1,8 +1,9 @@
 """`undegrade methods`: what there is to choose from."""
 
-import dataclasses
+import inspect
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import docstring_parser
@@ -11,7 +12,7 @@ from undegrade.cli.parsing import look_up, parse
 from undegrade.restorers import RESTORERS
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Methods:
     """List the methods, one line each, and their settings with their defaults."""
 
@@ -37,14 +38,11 @@ def _lines() -> Iterator[str]:
         said = docstring_parser.parse(method.__doc__ or "")
         yield f"{name}: {said.short_description}"
         meaning = {p.arg_name: p.description or "" for p in said.params}
-        for field in dataclasses.fields(method):
-            flag = f"--{field.name.replace('_', '-')} {_default(field)}"
-            yield f"    {flag:<28} {' '.join(meaning.get(field.name, '').split())}".rstrip()
+        for setting, parameter in inspect.signature(method).parameters.items():
+            flag = f"--{setting.replace('_', '-')} {_default(parameter.default)}"
+            yield f"    {flag:<28} {' '.join(meaning.get(setting, '').split())}".rstrip()
         yield ""
 
 
-def _default(field: "dataclasses.Field[Any]") -> str:
-    if field.default is not dataclasses.MISSING:
-        return "(auto)" if field.default is None else str(field.default)
-    made = field.default_factory
-    return "" if made is dataclasses.MISSING else type(made()).__name__
+def _default(value: object) -> str:
+    return "(auto)" if value is None else str(value)

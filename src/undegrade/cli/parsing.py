@@ -3,9 +3,8 @@
 import argparse
 import contextlib
 import io
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import tyro
 
@@ -14,7 +13,7 @@ from undegrade.cli.dispatch import unknown
 T = TypeVar("T")
 
 
-def parse(form: type[T], command: str, args: Sequence[str]) -> T:
+def parse(form: Callable[..., T], command: str, args: Sequence[str]) -> T:
     """The dataclass that the arguments describe.
 
     Raises:
@@ -60,8 +59,3 @@ def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
     if name not in table:
         raise ValueError(unknown(kind, name, table))
     return table[name]
-
-
-def to_terminal(stream: Any = None) -> bool:
-    """Whether somebody watches the standard error."""
-    return (stream or sys.stderr).isatty()

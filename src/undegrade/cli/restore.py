@@ -17,7 +17,6 @@ from undegrade.cli.methods import method_class
 from undegrade.cli.parsing import named, parse
 from undegrade.cli.progress import Bar
 from undegrade.core.image import Image
-from undegrade.core.likelihood import Likelihood
 from undegrade.core.restorer import Restorer
 from undegrade.degradations.specification import Specification
 from undegrade.evaluation.report import (
@@ -29,6 +28,7 @@ from undegrade.evaluation.report import (
     write_report,
 )
 from undegrade.evaluation.trial import Trial, run_trial
+from undegrade.evaluation.wording import noise_in_words
 from undegrade.files.picture import Picture, list_pictures, read_image, read_picture, write_picture
 from undegrade.files.record import write_settings, write_trace
 from undegrade.files.replacement import appearing_in
@@ -152,16 +152,10 @@ def _attempt(command: Restore[M], source: Path, described: Known | None, bar: Ba
     trial = run_trial(command.settings, measurement, truth, (bar.observe,))
     if not bool(trial.result.x.isfinite().all()):
         raise ValueError(f"{source} is not restored; {trial.result.status[0].value}")
-    noise = _in_words(measurement.likelihood)
+    noise = noise_in_words(measurement.likelihood)
     return Attempted(
         source=source, picture=picture, known=known, noise=noise, truth=truth, trial=trial
     )
-
-
-def _in_words(likelihood: Likelihood) -> str:
-    """Such as "Gaussian, std 0.02"."""
-    levels = [f"{k} {v.mean().item():.4g}" for k, v in likelihood.named_buffers()]
-    return ", ".join([type(likelihood).__name__, *levels])
 
 
 def _truth(reference: Path | None, source: Path, known: Known) -> Image | None:

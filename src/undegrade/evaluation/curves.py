@@ -5,8 +5,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_WIDTH, _HEIGHT = 520, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 96, 12, 30
+_WIDTH, _HEIGHT = 520.0, 230.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 96.0, 12.0, 30.0
 _POINTS = 240  # more than the eye can tell apart in this width
 
 
@@ -28,12 +28,12 @@ class _Axis:
     end: float
     logarithmic: bool
 
-    def __call__(self, value: float) -> float:
+    def __call__(self, value: float | int) -> float:
         low, high, value = (self._scaled(v) for v in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
-    def _scaled(self, value: float) -> float:
+    def _scaled(self, value: float | int) -> float:
         return math.log10(max(value, 1e-300)) if self.logarithmic else value
 
     @property
@@ -57,13 +57,13 @@ def draw(curves: Sequence[Curve], *, logarithmic: bool) -> str:
     values = [v for c in kept for _, v in c.points]
     if not values:
         return '<p class="none">Nothing was observed.</p>'
-    last = max(2, *(i for c in kept for i, _ in c.points))
-    across = _Axis(1, last, _LEFT, _WIDTH - _RIGHT, True)
+    last = max(2.0, *(i for c in kept for i, _ in c.points))
+    across = _Axis(1.0, float(last), _LEFT, _WIDTH - _RIGHT, True)
     up = _Axis(min(values), max(values), _HEIGHT - _BOTTOM, _TOP, logarithmic)
     names = _spaced([up(c.points[-1][1]) if c.points else _TOP for c in kept])
     lines = [_line(n, c, across, up, y) for n, (c, y) in enumerate(zip(kept, names, strict=True))]
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
+        f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img">'
         f"{_grid(across, up)}{''.join(lines)}</svg>"
     )
 
@@ -86,22 +86,22 @@ def _line(number: int, curve: Curve, across: _Axis, up: _Axis, name_at: float) -
     return (
         f'<g class="line line-{number % 6}"><polyline points="{" ".join(places)}"/>'
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
-        f'<text x="{_WIDTH - _RIGHT + 10}" y="{name_at + 4:.1f}">{name}</text></g>'
+        f'<text x="{_WIDTH - _RIGHT + 10:g}" y="{name_at + 4:.1f}">{name}</text></g>'
     )
 
 
 def _grid(across: _Axis, up: _Axis) -> str:
     floor, end = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    parts = [f'<path class="axis" d="M{_LEFT} {floor}H{end}"/>']
+    parts = [f'<path class="axis" d="M{_LEFT:g} {floor:g}H{end:g}"/>']
     for tick in across.ticks:
         x = across(tick)
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{floor + 18}">{tick:g}</text>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{floor + 18:g}">{tick:g}</text>')
     for tick in up.ticks:
         y = up(tick)
-        parts.append(f'<path class="rule" d="M{_LEFT} {y:.1f}H{end}"/>')
+        parts.append(f'<path class="rule" d="M{_LEFT:g} {y:.1f}H{end:g}"/>')
         label = f"{tick:.0e}" if up.logarithmic and not 0.01 <= tick < 1e4 else f"{tick:g}"
-        parts.append(f'<text class="tick value" x="{_LEFT - 8}" y="{y + 4:.1f}">{label}</text>')
-    parts.append(f'<text class="tick" x="{end + 10}" y="{floor + 18}">iterations</text>')
+        parts.append(f'<text class="tick value" x="{_LEFT - 8:g}" y="{y + 4:.1f}">{label}</text>')
+    parts.append(f'<text class="tick" x="{end + 10:g}" y="{floor + 18:g}">iterations</text>')
     return "".join(parts)
 
 
@@ -113,7 +113,7 @@ def _round_step(step: float) -> float:
     return next(m * power for m in (1, 2, 5, 10) if m * power >= step * (1 - 1e-9))
 
 
-def _spaced(heights: Sequence[float], least: float = 14) -> list[float]:
+def _spaced(heights: Sequence[float], least: float = 14.0) -> list[float]:
     """Heights moved down just so far that no two names touch."""
     placed, below = dict[int, float](), -math.inf
     for k in sorted(range(len(heights)), key=lambda k: heights[k]):

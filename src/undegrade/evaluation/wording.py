@@ -1,0 +1,17 @@
+"""How reports name what is known of a picture."""
+
+from undegrade.core.likelihood import Likelihood
+from undegrade.degradations.specification import Specification
+
+
+def flags_of(specification: Specification) -> list[str]:
+    """The flags that differ from their defaults, as they are typed: ["--noise", "gaussian:0.1"]."""
+    usual = vars(Specification())
+    given = {name: value for name, value in vars(specification).items() if value != usual[name]}
+    return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+
+
+def noise_in_words(likelihood: Likelihood) -> str:
+    """Kind and level of the noise, such as "Gaussian, std 0.02"."""
+    levels = [f"{name} {level.mean().item():.4g}" for name, level in likelihood.named_buffers()]
+    return ", ".join([type(likelihood).__name__, *levels])

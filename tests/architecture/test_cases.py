@@ -1,0 +1,33 @@
+"""Nothing escapes the laws: every class that claims a role has a case in tests/cases.py."""
+
+import pytest
+
+from tests.architecture.test_shape import _classes, _open
+from tests.cases import FUNCTIONALS, LIKELIHOODS, OPERATORS, SOLVERS
+from undegrade.core.functional import Functional
+from undegrade.core.likelihood import Likelihood
+from undegrade.core.operator import Operator
+from undegrade.core.restorer import Restorer
+from undegrade.core.solver import Solver
+from undegrade.restorers import RESTORERS
+
+HELD = {
+    Operator: {type(m) for case in OPERATORS.values() for m in case.operator.modules()},
+    Likelihood: {type(case.likelihood) for case in LIKELIHOODS.values()},
+    Functional: {type(m) for case in FUNCTIONALS.values() for m in case.functional.modules()},
+    Solver: {type(case.solver) for case in SOLVERS.values()},
+    Restorer: set(RESTORERS.values()),
+}
+
+
+@pytest.mark.parametrize("role", HELD, ids=lambda role: role.__name__)
+def test_every_class_has_a_case(role: type) -> None:
+    if role is Solver:
+        claim = {c for c in _classes() if {"init", "step"} <= set(vars(c))}
+    elif role is Restorer:
+        claim = {c for c in _classes() if "restore" in vars(c)}
+    else:
+        claim = {c for c in _classes() if issubclass(c, role)}
+    final = {c for c in claim if not _open(c) and not c.__name__.startswith("_")}
+    assert final
+    assert {c.__qualname__ for c in final - HELD[role]} == set()

@@ -1,0 +1,114 @@
+"""The package keeps the shape that docs/design.md promises."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import undegrade
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "undegrade"
+FILES = sorted(SOURCE.rglob("*.py"))
+DRAWERS = {"base", "common", "helpers", "lib", "misc", "shared", "tools", "util", "utils"}
+
+
+def _modules() -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(undegrade.__path__, "undegrade."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def _classes() -> set[type]:
+    return {
+        c
+        for module in _modules()
+        for c in vars(module).values()
+        if inspect.isclass(c) and c.__module__.startswith("undegrade.")
+    }
+
+
+def _open(c: type) -> bool:
+    """Whether a class is there to be subclassed."""
+    return inspect.isabstract(c) or vars(c).get("_is_protocol", False)
+
+
+def _name(file: Path) -> str:
+    return str(file.relative_to(SOURCE))
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_no_file_is_long(file: Path) -> None:
+    assert len(file.read_text("utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_no_file_is_a_drawer(file: Path) -> None:
+    assert not DRAWERS & {part.strip("_") for part in Path(_name(file)).with_suffix("").parts}
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_no_function_is_long(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            if body:
+                length = (body[-1].end_lineno or 0) - body[0].lineno + 1
+                assert length <= 40, f"{node.name} has {length} lines"
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_nothing_is_printed_probed_or_seeded(file: Path) -> None:
+    """Nothing prints, seeds the caller's generator, probes for attributes, or takes **kwargs."""
+    tree = ast.parse(file.read_text("utf-8"))
+    forked = {
+        call
+        for node in ast.walk(tree)
+        if isinstance(node, ast.With) and "fork_rng" in ast.unparse(node.items[0].context_expr)
+        for call in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node not in forked:
+            name = ast.unparse(node.func)
+            assert name not in {"print", "hasattr", "torch.manual_seed", "np.random.seed"}, name
+        if isinstance(node, ast.FunctionDef):
+            assert node.args.kwarg is None, f"{node.name} takes **{node.args.kwarg.arg}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_public_things_say_what_they_are(file: Path) -> None:
+    tree = ast.parse(file.read_text("utf-8"))
+    assert ast.get_docstring(tree) or not tree.body
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            overload = any(ast.unparse(d) == "overload" for d in node.decorator_list)
+            assert overload or ast.get_docstring(node), f"{node.name} says nothing"
+
+
+def test_a_class_is_abstract_or_final() -> None:
+    extended = {
+        f"{c.__qualname__} extends {parent.__qualname__}"
+        for c in _classes()
+        for parent in c.__mro__[1:]
+        if parent.__module__.startswith("undegrade.") and not _open(parent)
+    }
+    assert not extended
+
+
+def test_the_abstract_lives_in_the_core() -> None:
+    assert {c.__module__.split(".")[1] for c in _classes() if inspect.isabstract(c)} == {"core"}
+
+
+def test_who_may_import_whom() -> None:
+    ran = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout[-2000:]
