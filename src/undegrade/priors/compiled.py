@@ -58,8 +58,12 @@ def descend(x: Image, p: Tensor, step: PerSample) -> Image:
 @functools.cache
 def _loops() -> dict[str, Callable[..., Any]]:
     """The compiled loops; numba is loaded only here."""
+    import numba
+
     from undegrade.priors import loops
 
+    # two pools of threads that both want every core wait for each other
+    numba.set_num_threads(min(torch.get_num_threads(), numba.get_num_threads()))
     return {
         "anisotropic": loops.ascend_anisotropic,
         "isotropic": loops.ascend_isotropic,
