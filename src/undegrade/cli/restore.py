@@ -114,9 +114,9 @@ def restore(command: Restore[M], args: Sequence[str]) -> int:
             except (ValueError, OSError) as error:
                 say(error)
             else:
-                entries.append(_write(command.output, done))
+                entries.append(_entry(done))
+                _write(command.output, done, _settings(command, call, entries))
                 cases.append(_case(done, command.method, call))
-                write_settings(command.output / "settings.json", _settings(command, call, entries))
     if cases:
         title = cases[0].title if len(cases) == 1 else f"{len(cases)} pictures, {command.method}"
         write_report(command.output / "report.html", title, cases)
@@ -140,6 +140,10 @@ def _sources(command: Restore[M]) -> list[Path]:
 
 def _name(source: Path) -> str:
     return f"{source.stem}-restored{source.suffix}"
+
+
+def _trace_name(source: Path) -> str:
+    return f"{source.stem}-trace.csv"
 
 
 def _attempt(command: Restore[M], source: Path, described: Known | None, bar: Bar) -> Attempted:
@@ -171,25 +175,30 @@ def _truth(reference: Path | None, source: Path, known: Known) -> Image | None:
     return truth
 
 
-def _write(folder: Path, done: Attempted) -> dict[str, object]:
-    """Write the picture and its trace together, say so, and return the entry in the settings."""
+def _write(folder: Path, done: Attempted, settings: dict[str, object]) -> None:
+    """Write the picture, its trace and the settings so far, all or none of them, and say so."""
     result, score = done.trial.result, done.trial.score
-    name, trace = _name(done.source), f"{done.source.stem}-trace.csv"
+    target = folder / _name(done.source)
     with appearing_in(folder) as temporary:
-        write_picture(temporary / name, done.picture.with_pixels(result.x))
-        write_trace(temporary / trace, result.trace)
-    status, seconds = result.status[0].value, done.trial.seconds
+        write_picture(temporary / target.name, done.picture.with_pixels(result.x))
+        write_trace(temporary / _trace_name(done.source), result.trace)
+        write_settings(temporary / "settings.json", settings)
     scored = "" if score.psnr is None else f"  {score.psnr:.2f} dB"
-    sys.stdout.write(f"{folder / name}{scored}  {seconds:.1f} s  {status}\n")
+    sys.stdout.write(f"{target}{scored}  {done.trial.seconds:.1f} s  {result.status[0].value}\n")
+
+
+def _entry(done: Attempted) -> dict[str, object]:
+    """What the settings say of one picture."""
+    result, score = done.trial.result, done.trial.score
     return {
         "input": str(done.source),
-        "output": name,
-        "trace": trace,
+        "output": _name(done.source),
+        "trace": _trace_name(done.source),
         "known": done.known.said_by,
         "noise": done.noise,
-        "status": status,
+        "status": result.status[0].value,
         "iterations": result.iterations[0],
-        "seconds": round(seconds, 4),
+        "seconds": round(done.trial.seconds, 4),
         "psnr": score.psnr,
         "ssim": score.ssim,
     }
