@@ -195,7 +195,7 @@ def _learned(rows: slice) -> Functional:
     """Parameters of every kind: a kernel, and a weight."""
     blur = Blur(nn.Parameter(_psf(3, 3)), "reflect")
     fidelity = Fidelity(blur, Gaussian(0.2), uniform(2, 1, 6, 5)[rows])
-    return Objective(fidelity, RootTotalVariation("isotropic"), nn.Parameter(uniform(1)[0]))
+    return Objective(fidelity, RootTotalVariation("isotropic"), nn.Parameter(uniform(1)))
 
 
 FUNCTIONALS: dict[str, FunctionalCase] = {
@@ -249,10 +249,10 @@ def _smooth(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any
 
 
 def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
-    """Huber's function is quadratic up to its δ, and these gradients never come near 100."""
+    """Huber's function is quadratic up to its δ, and these gradients never come near 10."""
     assert isinstance(A, LinearOperator)
-    prior = TotalVariation("isotropic", smoothing=100.0)
-    return Objective(LeastSquares(A, y, std), prior, 100 * weight)
+    prior = TotalVariation("isotropic", smoothing=10.0)
+    return Objective(LeastSquares(A, y, std), prior, 10 * weight)
 
 
 SOLVERS: dict[str, SolverCase] = {
@@ -262,5 +262,5 @@ SOLVERS: dict[str, SolverCase] = {
     "l-bfgs with a long memory": SolverCase(LBFGS(memory=9), _smooth, 1e-12),
     "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
     "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
-    "primal-dual": SolverCase(PrimalDual(), _saddle, 1e-10),
+    "primal-dual": SolverCase(PrimalDual(ratio=10.0), _saddle, 1e-9),
 }

@@ -105,7 +105,7 @@ class _Gradient(torch.nn.Module):
 def test_prox_is_the_minimizer(name, step):
     """(v − p)/step is a subgradient at p = prox(v): f(u) ≥ f(p) + ⟨(v − p)/step, u − p⟩."""
     case, f, x = parts(name)
-    v = 2 * x - 0.3
+    v = 2 * x - 0.6
     p = f.prox(v, step)
     slope = (v - p) / spread(step, v)
     assert torch.isfinite(f(p)).all()
@@ -117,7 +117,7 @@ def test_prox_is_the_minimizer(name, step):
 def test_prox_is_firmly_non_expansive(name):
     case, f, x = parts(name)
     for step in STEPS:
-        v, w = 2 * x - 0.3, x + 3 * uniform(*case.shape, seed=4)
+        v, w = 2 * x - 0.6, x + 3 * uniform(*case.shape, seed=4)
         p, q = f.prox(v, step), f.prox(w, step)
         assert (inner(p - q, p - q) <= inner(p - q, v - w) * (1 + 1e-9) + 1e-12).all()
 
@@ -126,7 +126,7 @@ def test_prox_is_firmly_non_expansive(name):
 def test_conjugate_is_the_supremum(name):
     """Fenchel–Young: f(u) + f*(p) ≥ ⟨p, u⟩ for all u, with equality where p is a slope at u."""
     case, f, x = parts(name)
-    v = 2 * x - 0.3
+    v = 2 * x - 0.6
     at = f.prox(v, 0.1)
     p = (1 - 1e-12) * (v - at) / 0.1  # rounding must not carry it past a boundary of the domain
     conjugate = f.conjugate(p)

@@ -52,7 +52,7 @@ def conjugate_gradient(
 ) -> Image:
     """Solve Ax = b per sample, A symmetric positive definite, to ‖Ax − b‖ ≤ tolerance·‖b‖.
 
-    A zero right-hand side returns zero at once. A sample that has reached the tolerance keeps its
+    A zero right-hand side returns zero at once, one that is not finite returns NaN. A sample that has reached the tolerance keeps its
     iterate, so that its solution does not depend on how long its neighbors take.
 
     Arguments:
@@ -77,7 +77,8 @@ def conjugate_gradient(
                 for a, s in zip(after, state, strict=True)
             )
         )
-    return state.x
+    lost = ~state.residual.isfinite()  # such a sample never went on: its start is no solution
+    return state.x.masked_fill(lost.reshape(-1, *(1,) * (b.ndim - 1)), torch.nan)
 
 
 def squared_norm(

@@ -1,0 +1,59 @@
+"""What an objective adds to its parts."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tests.cases import uniform
+from undegrade.core.functional import Fidelity, Objective
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.operators.blur import Blur
+from undegrade.operators.identity import Identity
+from undegrade.priors.box import Box
+from undegrade.priors.tikhonov import Tikhonov
+
+SHAPE = (2, 3, 4, 5)
+
+
+@pytest.fixture
+def fidelity() -> Fidelity:
+    return Fidelity(Identity(), Gaussian(0.5), uniform(*SHAPE))
+
+
+def test_the_weight_multiplies_the_prior_of_its_sample(fidelity):
+    x, weight = uniform(*SHAPE, seed=1), torch.tensor([0.5, 2.0], dtype=torch.float64)
+    value = Objective(fidelity, Tikhonov(), weight)(x)
+    torch.testing.assert_close(value, fidelity(x) + weight * Tikhonov()(x))
+
+
+def test_a_constraint_counts_in_the_value_and_projects(fidelity):
+    objective = Objective(fidelity, Tikhonov(), 1.0, Box(0.25, 0.75))
+    x = torch.stack((torch.full(SHAPE[1:], 0.5), torch.full(SHAPE[1:], 0.9))).double()
+    assert objective(x)[0].isfinite()
+    assert objective(x)[1] == math.inf
+    assert objective.value_and_grad(x)[0].isfinite().all()
+    assert objective.project(x).amax() == 0.75
+    assert torch.equal(Objective(fidelity, Tikhonov(), 1.0).project(x), x)
+
+
+def test_a_negative_weight_is_refused(fidelity):
+    with pytest.raises(ValueError, match=r"0 or more, got \[1.0, -1.0\]"):
+        Objective(fidelity, Tikhonov(), torch.tensor([1.0, -1.0]))
+
+
+def test_only_what_may_be_learned_is_a_parameter(fidelity):
+    fixed = Objective(fidelity, Tikhonov(), torch.tensor([0.1]))
+    assert not list(fixed.parameters())
+    blur = Blur(nn.Parameter(torch.ones(3, 3) / 9))
+    learned = Objective(
+        Fidelity(blur, Gaussian(0.5), uniform(*SHAPE)), Tikhonov(), nn.Parameter(torch.tensor([0.1]))
+    )
+    assert {name for name, _ in learned.named_parameters()} == {"weight", "fidelity.operator.psf"}
+
+
+def test_gauss_newton_of_a_linear_model_is_its_hessian(fidelity):
+    fidelity.operator = Blur(torch.ones(3, 3, dtype=torch.float64) / 9, "reflect")
+    x, v = uniform(*SHAPE, seed=2), uniform(*SHAPE, seed=3)
+    torch.testing.assert_close(fidelity.gauss_newton(x, v), fidelity.hvp(x, v))

@@ -1,0 +1,153 @@
+"""Laws of every solver. A new one is covered once it is in tests/cases.py."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.cases import SOLVERS, SolverCase
+from undegrade.core.solver import Solver, State, Status, Stop, solve, until
+from undegrade.priors.finite_difference import FiniteDifference
+
+BATCH = slice(None)
+
+
+@pytest.fixture(params=SOLVERS.values(), ids=SOLVERS.keys())
+def case(request: pytest.FixtureRequest) -> SolverCase:
+    return request.param
+
+
+def closed_form(case: SolverCase, rows: slice = BATCH) -> Tensor:
+    """(AᵀA/std² + λ∇ᵀ∇)⁻¹ Aᵀy/std², with matrices."""
+    y, answers = case.measured(rows), []
+    basis = torch.eye(y[0].numel(), dtype=y.dtype).reshape(-1, *y.shape[1:])
+    slope = FiniteDifference()(basis).flatten(1).T
+    for i, weight in enumerate(case.weight(rows)):
+        one = slice(*rows.indices(2))
+        A = case.operator(slice(one.start + i, one.start + i + 1))(basis).flatten(1).T
+        hessian = A.T @ A / case.std**2 + weight * slope.T @ slope
+        answers.append(torch.linalg.solve(hessian, A.T @ y[i].flatten() / case.std**2))
+    return torch.stack(answers).reshape(y.shape)
+
+
+def to_the_end(case: SolverCase, tolerance: float | None = None) -> Stop:
+    return until(iterations=case.iterations, residual=tolerance or case.tolerance)
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a.isnan(), b.isnan()) and torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+def test_it_is_a_solver_whose_settings_show(case):
+    assert isinstance(case.solver, Solver)
+    assert dataclasses.is_dataclass(case.solver)
+    for field in dataclasses.fields(case.solver):
+        assert f"{field.name}=" in repr(case.solver)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(case.solver, field.name, 1)
+
+
+def test_it_finds_the_minimum_of_a_quadratic(case):
+    result = solve(case.solver, case.quadratic(), case.start(), stop=to_the_end(case))
+    assert result.status == (Status.CONVERGED,) * 2
+    torch.testing.assert_close(result.x, closed_form(case), rtol=0, atol=2e-5)
+
+
+def test_n_then_m_iterations_are_n_plus_m(case):
+    problem, x0 = case.quadratic(), case.start()
+    whole = solve(case.solver, problem, x0, stop=until(iterations=7))
+    part = solve(case.solver, problem, x0, stop=until(iterations=4))
+    rest = solve(case.solver, problem, state=part.state, stop=until(iterations=3))
+    assert torch.equal(whole.x, rest.x)
+    assert torch.equal(whole.state.residual, rest.state.residual)
+
+
+def test_a_batch_gives_what_its_members_give_alone(case):
+    stop = to_the_end(case, 100 * case.tolerance)
+    together = solve(case.solver, case.quadratic(), case.start(), stop=stop)
+    assert together.iterations[0] != together.iterations[1]  # or the law would be idle
+    for i in range(2):
+        rows = slice(i, i + 1)
+        alone = solve(case.solver, case.quadratic(rows), case.start(rows), stop=stop)
+        assert alone.status == together.status[rows]
+        assert alone.iterations == together.iterations[rows]
+        torch.testing.assert_close(alone.x, together.x[rows], rtol=1e-7, atol=1e-7)
+
+
+def test_the_same_call_gives_the_same_bits_and_draws_no_numbers(case):
+    before = torch.get_rng_state()
+    first, second = (
+        solve(case.solver, case.quadratic(), case.start(), stop=until(iterations=9))
+        for _ in range(2)
+    )
+    assert torch.equal(first.x, second.x)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_what_is_not_finite_diverges_and_leaves_its_neighbor_alone(case):
+    y = case.measured(BATCH)
+    broken = torch.stack((y[0], torch.full_like(y[1], math.nan)))
+    stop = to_the_end(case)
+    result = solve(case.solver, case.quadratic(y=broken), case.start(), stop=stop)
+    assert result.status == (Status.CONVERGED, Status.DIVERGED)
+    assert result.iterations[1] <= 1
+    alone = solve(case.solver, case.quadratic(slice(0, 1)), case.start()[:1], stop=stop)
+    assert alone.iterations == result.iterations[:1]
+    torch.testing.assert_close(alone.x, result.x[:1], rtol=1e-7, atol=1e-7)
+
+
+def test_converged_means_that_the_residual_is_below_the_tolerance(case):
+    for tolerance in (1e-2, 1e-4):
+        seen: list[Tensor] = []
+
+        def watch(iteration: int, state: State, seen: list[Tensor] = seen) -> dict[str, Tensor]:
+            del iteration
+            seen.append(state.residual)
+            return {}
+
+        stop = to_the_end(case, tolerance)
+        result = solve(case.solver, case.quadratic(), case.start(), stop=stop, observe=[watch])
+        assert result.status == (Status.CONVERGED,) * 2
+        for i, n in enumerate(result.iterations):
+            assert seen[n - 1][i] <= tolerance
+            assert all(residual[i] > tolerance for residual in seen[: n - 1])
+
+
+def test_a_spent_budget_is_called_so(case):
+    result = solve(case.solver, case.quadratic(), case.start(), stop=until(iterations=2))
+    assert result.status == (Status.EXHAUSTED,) * 2
+    assert result.iterations == (2, 2)
+
+
+def test_float32_comes_as_close_as_float32_can(case):
+    problem = case.quadratic(y=case.measured(BATCH).float()).to(torch.float32)
+    stop = until(iterations=case.iterations, residual=max(case.tolerance, 1e-7))
+    result = solve(case.solver, problem, case.start().float(), stop=stop)
+    assert result.x.dtype == torch.float32
+    assert set(result.status) <= {Status.CONVERGED, Status.STALLED}
+    torch.testing.assert_close(result.x.double(), closed_form(case), rtol=0, atol=2e-3)
+
+
+def test_arguments_stay_as_they_were(case):
+    problem, x0 = case.quadratic(), case.start()
+    before, state = x0.clone(), {k: v.clone() for k, v in problem.named_buffers()}
+    solve(case.solver, problem, x0, stop=until(iterations=5))
+    assert torch.equal(x0, before)
+    assert all(torch.equal(v, state[k]) for k, v in problem.named_buffers())
+
+
+def test_a_start_at_the_minimum_ends_there(case):
+    best = closed_form(case)
+    result = solve(case.solver, case.quadratic(), best, stop=to_the_end(case))
+    assert set(result.status) <= {Status.CONVERGED, Status.STALLED}
+    torch.testing.assert_close(result.x, best, rtol=0, atol=2e-5)
+
+
+def test_nothing_to_restore_is_restored_at_once(case):
+    """A black picture, a zero gradient and a zero value: no division by zero."""
+    black = torch.zeros_like(case.start())
+    result = solve(case.solver, case.quadratic(y=black), black, stop=to_the_end(case))
+    assert same(result.x, black)
+    assert set(result.status) <= {Status.CONVERGED, Status.STALLED}
