@@ -237,7 +237,7 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
             Fidelity(Identity(), Gaussian(0.2), uniform(2, 3, 5, 6)[rows]),
             TotalVariation("isotropic", 0.1),
             uniform(2)[rows],
-            Box(-2, 2),
+            Box(-2.0, 2.0),
         )
     ),
     "learned objective": FunctionalCase(_learned, (2, 1, 6, 5)),
