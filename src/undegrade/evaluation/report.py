@@ -108,12 +108,12 @@ class Case:
 _TITLES = {"psnr": "PSNR in dB", "residual": "Residual of the method"}
 
 
-def make_pane(name: str, x: Image, truth: Image | None = None) -> Pane:
+def make_pane(name: str, x: Image, truth: Tensor | None = None) -> Pane:
     """One image for the page, with its score."""
     return Pane(name=name, source=data_uri(x), score=score(x, truth))
 
 
-def make_before(y: Tensor, size: tuple[int, int], truth: Image | None = None) -> Pane:
+def make_before(y: Tensor, size: tuple[int, int], truth: Tensor | None = None) -> Pane:
     """The degraded picture in the size of the restored one: enlarged, or centered and continued."""
     height, width = size
     h, w = y.shape[2:]

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from undegrade.core.image import Image, PerSample
 from undegrade.core.restorer import Measurement, Restorer
 from undegrade.core.solver import Observer, Result, State
@@ -36,7 +38,7 @@ class Trial:
     score: Score
 
 
-def score(x: Image, truth: Image | None) -> Score:
+def score(x: Image, truth: Tensor | None) -> Score:
     """The score of one image; an image of another size than the truth has none."""
     if truth is None or x.shape != truth.shape:
         return Score()
@@ -47,7 +49,7 @@ def score(x: Image, truth: Image | None) -> Score:
 def run_trial(
     restorer: Restorer,
     measurement: Measurement,
-    truth: Image | None = None,
+    truth: Tensor | None = None,
     observe: Sequence[Observer] = (),
 ) -> Trial:
     """Restore one image; with a truth, the trace has its PSNR after each iteration."""
