@@ -28,6 +28,8 @@ def read_kernel(name: str) -> Tensor:
         raise ValueError(f"there is no kernel file {path}")
     if path.suffix.lower() in _PICTURES:
         kernel = read_image(path).double().mean((0, 1))
+        if not bool(kernel.sum() > 0):
+            raise ValueError(f"the kernel {path} is all black")
         return checked_kernel(kernel / kernel.sum(), str(path))
     arrays = _arrays(path)
     if not 1 <= index <= len(arrays):

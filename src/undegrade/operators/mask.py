@@ -8,7 +8,8 @@ from torch import Tensor
 from undegrade.core.image import Image, PerSample, spread
 from undegrade.core.operator import LinearOperator
 
-_WINDOW = (0.0625, 0.25, 0.375, 0.25, 0.0625)  # a binomial window, close to a Gaussian
+_WINDOW = (0.125, 0.375, 0.375, 0.125)  # binomial, close to a Gaussian
+_SATURATION = 8.0  # an eighth of a window seen is enough to believe its mean
 
 
 @final
@@ -56,7 +57,8 @@ class Mask(LinearOperator):
         something (normalized averaging over a pyramid). An image without any seen pixel stays 0.
         """
         weight = self.observed.to(y).expand_as(y)
-        return _filled(y * weight, weight)
+        seen = (weight != 0).to(y)
+        return _filled(y / torch.where(weight == 0, 1.0, weight), seen)
 
     @property
     def closed_form(self) -> bool:
@@ -67,33 +69,33 @@ class Mask(LinearOperator):
         return b / (self.observed.to(b).square() + spread(shift, b))
 
 
-def _filled(total: Tensor, weight: Tensor) -> Tensor:
-    """Σ weight·value / Σ weight, taken from coarser grids where the weight is 0.
+def _filled(values: Tensor, weight: Tensor) -> Tensor:
+    """Values where the weight is 1, completed from a grid of half the size where it is less.
 
-    Knutsson and Westin, Normalized and differential convolution (1993), on a pyramid.
+    Gortler, Grzeszczuk, Szeliski and Cohen, The Lumigraph (1996), pull and push.
     """
-    tiny = torch.finfo(total.dtype).tiny
-    size = total.shape[-2:]
-    if max(size) == 1:
-        return torch.where(weight > 0, total / weight.clamp(min=tiny), torch.zeros_like(total))
-    coarse = _filled(_halved(total), _halved(weight))
-    below = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
-    trust = weight.clamp(max=1)
-    return torch.where(weight > 0, total / weight.clamp(min=tiny), below) * trust + below * (
-        1 - trust
+    h, w = values.shape[-2:]
+    if max(h, w) == 1:
+        return weight * values
+    total = _halved(weight)
+    mean = _halved(weight * values) / total.clamp(min=torch.finfo(total.dtype).tiny)
+    coarse = _filled(mean, (_SATURATION * total).clamp(max=1))
+    grow = (2.0 if h > 1 else 1.0, 2.0 if w > 1 else 1.0)
+    wide = torch.nn.functional.interpolate(
+        coarse, scale_factor=grow, mode="bilinear", align_corners=False
     )
+    return weight * values + (1 - weight) * wide[..., :h, :w]
 
 
 def _halved(x: Tensor) -> Tensor:
-    """Binomial smoothing and every second pixel, along each axis that is longer than 1."""
+    """Smoothed, one value for every two pixels, along each axis that is longer than 1."""
     window = x.new_tensor(_WINDOW)
     flat = x.flatten(0, 1).unsqueeze(1)
     for dim in (-2, -1):
-        if flat.shape[dim] > 1:
-            shape, stride, padding = ((5, 1), (2, 1), (2, 0))
-            if dim == -1:
-                shape, stride, padding = shape[::-1], stride[::-1], padding[::-1]
-            flat = torch.nn.functional.conv2d(
-                flat, window.reshape(1, 1, *shape), stride=stride, padding=padding
-            )
+        n = flat.shape[dim]
+        if n > 1:
+            flat = flat.movedim(dim, -1)
+            padded = torch.nn.functional.pad(flat, (1, 1 + n % 2))
+            halved = torch.nn.functional.conv2d(padded, window.reshape(1, 1, 1, 4), stride=(1, 2))
+            flat = halved.movedim(-1, dim)
     return flat.squeeze(1).unflatten(0, x.shape[:2])

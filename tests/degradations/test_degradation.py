@@ -1,0 +1,281 @@
+"""From words to operators, to a file and back."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+
+from tests.cases import uniform
+from undegrade.degradations.degradation import Degradation
+from undegrade.degradations.description import (
+    degradation_from,
+    description_of,
+    read_description,
+    write_description,
+)
+from undegrade.degradations.specification import Specification
+from undegrade.files.picture import write_image
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.laplace import Laplace
+from undegrade.operators.blur import Blur
+from undegrade.operators.downsampling import Downsample
+from undegrade.operators.mask import Mask
+from undegrade.operators.psf import disk_psf, gaussian_psf, motion_psf
+
+SHAPE = (3, 40, 36)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+SPECIFICATIONS = [
+    Specification(),
+    Specification(blur="motion:15:30", boundary="replicate", noise="gaussian:0.02"),
+    Specification(blur="gaussian:1.5", boundary="periodic", downsample=2),
+    Specification(blur="disk:3", boundary="valid", mask=0.3, noise="poisson:30"),
+    Specification(blur="shake:21", boundary="reflect", downsample=4, mask=0.9),
+    Specification(mask=0.5, noise="salt-and-pepper:0.1"),
+]
+
+
+@pytest.mark.parametrize("specification", SPECIFICATIONS)
+def test_a_description_gives_back_the_same_degradation(specification, tmp_path):
+    degradation = specification.build(SHAPE, seeded())
+    write_description(tmp_path / "y.png.json", degradation)
+    again = read_description(tmp_path / "y.png.json")
+    x = uniform(1, *SHAPE).float()
+    y = degradation.degrade(x, seeded())
+    assert tuple(y.shape[1:]) == degradation.measured_shape == again.measured_shape
+    assert torch.equal(again.degrade(x, seeded()), y)
+    assert description_of(again) == description_of(degradation)
+    assert [p.name for p in tmp_path.iterdir()] == ["y.png.json"]
+
+
+def test_words_mean_what_the_functions_do():
+    x, g = uniform(1, *SHAPE).float(), seeded()
+    for words, psf in (
+        ("motion:9:60", motion_psf(9.0, 60.0)),
+        ("gaussian:1.2", gaussian_psf(1.2)),
+        ("disk:2.5", disk_psf(2.5)),
+    ):
+        degradation = Specification(blur=words, boundary="zero").build(SHAPE)
+        assert torch.equal(degradation.degrade(x, g), Blur(psf, "zero")(x))
+
+
+def test_the_mask_comes_after_the_decimation_and_that_after_the_blur():
+    degradation = Specification(blur="disk:2", boundary="valid", downsample=2, mask=0.5)
+    built = degradation.build(SHAPE, seeded())
+    x = uniform(1, *SHAPE)
+    assert isinstance(built.blur, Blur)
+    assert isinstance(built.mask, Mask)
+    assert built.measured_shape == (3, 18, 16)
+    torch.testing.assert_close(built.degrade(x, seeded()), built.mask(Downsample(2)(built.blur(x))))
+
+
+@pytest.mark.parametrize("specification", SPECIFICATIONS[:3])
+def test_the_shape_of_the_picture_follows_from_the_measurement(specification):
+    built = specification.build(SHAPE, seeded())
+    assert specification.image_shape((1, *built.measured_shape)) == SHAPE
+    valid = Specification(blur="disk:2", boundary="valid", downsample=2)
+    assert valid.image_shape(valid.build(SHAPE).measured_shape) == SHAPE
+
+
+def test_about_the_asked_fraction_of_pixels_is_lost_in_all_channels():
+    built = Specification(mask=0.3).build((3, 200, 200), seeded())
+    assert built.mask is not None
+    assert built.mask.observed.shape == (1, 1, 200, 200)
+    assert float(built.mask.observed.mean()) == pytest.approx(0.7, abs=0.01)
+
+
+def test_known_noise_is_passed_on_and_unknown_noise_is_estimated():
+    y = 0.5 + 0.1 * torch.randn(1, 3, 200, 160, generator=seeded())
+    known = Specification(noise="gaussian:0.3").build((3, 200, 160)).measurement(y)
+    assert float(known.likelihood(y, y + 0.3)) == pytest.approx(0.5 * y.numel(), rel=1e-4)
+    unknown = Specification().build((3, 200, 160)).measurement(y).likelihood
+    assert isinstance(unknown, Gaussian)
+    assert float(unknown.std) == pytest.approx(0.1, rel=0.08)
+
+
+def test_a_perfect_picture_still_has_the_noise_of_rounding():
+    likelihood = Specification().build(SHAPE).measurement(torch.zeros(1, *SHAPE)).likelihood
+    assert isinstance(likelihood, Gaussian)
+    assert 0 < float(likelihood.std) < 0.002
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"blur": "motion:15"}, "expected the blur as motion:LENGTH:ANGLE, got 'motion:15'"),
+        ({"blur": "motion:x:3"}, "expected motion:LENGTH:ANGLE with a number, got 'motion:x:3'"),
+        ({"blur": "gaussian:-2"}, "positive, got -2"),
+        ({"blur": "gaussian:nan"}, "with a number"),
+        ({"blur": "disk:300"}, "at most 255 pixels"),
+        ({"blur": "shake:20"}, "odd and 3 or more, got 20"),
+        ({"blur": "shake:9999"}, "expected the blur as shake:SIZE"),
+        ({"blur": "wobble:3"}, "blur must be motion:LENGTH:ANGLE, .* got 'wobble:3'"),
+        ({"blur": "nowhere.npy"}, "there is no kernel file nowhere.npy"),
+        ({"blur": "motion:61:0"}, "larger than the image"),
+        ({"downsample": 5}, "downsample must be 2, 3 or 4, got 5"),
+        ({"downsample": 3}, "must be multiples of 3 to be downsampled, got 40×36"),
+        ({"mask": 1.5}, "from 0 to 1, got 1.5"),
+        ({"mask": "-0.5"}, "from 0 to 1, got -0.5"),
+        ({"mask": "holes"}, "the fraction of lost pixels or a picture file, got 'holes'"),
+        ({"noise": "gaussian:-1"}, "positive, got -1.0"),
+        ({"noise": "gaussian"}, "expected gaussian:STD with a number, got 'gaussian'"),
+        ({"noise": "hiss:1"}, "noise must be one of gaussian:STD, .* got 'hiss:1'"),
+        ({"noise": "salt-and-pepper:1.2"}, "got 1.2"),
+        ({"noise": "poisson:0"}, "got 0.0"),
+    ],
+)
+def test_bad_words_are_refused_in_one_clear_line(words, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        Specification(**words).build(SHAPE, seeded())
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("specification", [Specification(mask=0.5), Specification(blur="shake:9")])
+def test_what_was_random_cannot_be_known_from_its_distribution(specification):
+    with pytest.raises(ValueError, match="random"):
+        specification.build(SHAPE)
+
+
+def test_kernels_and_masks_come_from_files(tmp_path):
+    psf = disk_psf(2.0)
+    np.save(tmp_path / "k.npy", psf.numpy())
+    scipy.io.savemat(tmp_path / "k.mat", {"kernel": psf.double().numpy()})
+    cells = np.empty((1, 2), object)
+    cells[0, 0], cells[0, 1] = gaussian_psf(1.0).numpy(), psf.numpy()
+    scipy.io.savemat(tmp_path / "many.mat", {"kernels": cells})
+    write_image(tmp_path / "k.png", (psf / psf.max())[None, None], dtype="uint16")
+    for name in ("k.npy", "k.mat", "many.mat:2", "k.png"):
+        built = Specification(blur=str(tmp_path / name)).build(SHAPE)
+        assert built.blur is not None
+        torch.testing.assert_close(built.blur.psf, psf, rtol=1e-4, atol=1e-5)
+    observed = (uniform(40, 36) > 0.5).float()
+    write_image(tmp_path / "mask.png", observed[None, None])
+    masked = Specification(mask=str(tmp_path / "mask.png")).build(SHAPE)
+    assert masked.mask is not None
+    assert torch.equal(masked.mask.observed[0, 0], observed)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (np.ones((4, 5)) / 20, "odd number of rows and columns"),
+        (np.ones((5, 5)), "a kernel sums to 1, .* sums to 25"),
+        (np.zeros((0, 5)), "odd number of rows and columns|no two-dimensional"),
+        (np.full((3, 3), np.nan), "not finite"),
+        (np.ones(5) / 5, "no two-dimensional array"),
+        (np.array([["a"]]), "no two-dimensional array|not a readable"),
+        (np.array([None]), "not a readable .npy file|pickle"),
+    ],
+)
+def test_arrays_that_are_no_kernels_are_refused(kernel, message, tmp_path):
+    np.save(tmp_path / "k.npy", kernel, allow_pickle=True)
+    with pytest.raises(ValueError, match=message):
+        Specification(blur=str(tmp_path / "k.npy")).build(SHAPE)
+
+
+@pytest.mark.parametrize("name", ["k.npy", "k.mat", "k.png", "k.txt"])
+def test_damaged_and_foreign_kernel_files_are_refused(name, tmp_path):
+    (tmp_path / name).write_bytes(b"this is no kernel" * 20)
+    with pytest.raises(ValueError, match=name):
+        Specification(blur=str(tmp_path / name)).build(SHAPE)
+
+
+def test_a_black_kernel_picture_is_refused(tmp_path):
+    write_image(tmp_path / "k.png", torch.zeros(1, 1, 5, 5))
+    with pytest.raises(ValueError, match="is all black"):
+        Specification(blur=str(tmp_path / "k.png")).build(SHAPE)
+
+
+def test_a_picture_of_another_shape_is_refused():
+    built = Specification(downsample=2).build(SHAPE)
+    with pytest.raises(ValueError, match="for a picture of 40×36 pixels and 3 channel"):
+        built.degrade(torch.zeros(1, 1, 40, 36), seeded())
+    with pytest.raises(ValueError, match=r"for a degraded picture of 20×18 pixels .* got 40×36"):
+        built.measurement(torch.zeros(1, 3, 40, 36))
+
+
+def _changed(**changes):
+    built = Specification(blur="disk:1", mask=0.5, noise="gaussian:0.1").build(SHAPE, seeded())
+    return json.dumps({**description_of(built), **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not a description"),
+        ("{", "is not a description"),
+        ("[1, 2]", "must be an object, got a list"),
+        ("[" * 100_000, "is not a description"),
+        ("\xff\xfe", "is not a description"),
+        ('{"format": "cookbook"}', "expected format 'undegrade degradation' version 1"),
+        (_changed(version=2), "got 'undegrade degradation' version 2"),
+        (_changed(picture=None), "'picture' must be an object"),
+        (_changed(picture={"channels": 3, "height": 40}), "'width' is missing"),
+        (_changed(picture={"channels": 3, "height": -4, "width": 3}), "at least one pixel"),
+        (_changed(picture={"channels": 3, "height": 40.5, "width": 3}), "a whole number"),
+        (_changed(blur={"boundary": "wrap", "shape": [1, 1], "values": [1]}), "boundary must be"),
+        (_changed(blur={"boundary": "zero", "shape": [3, 3], "values": [1]}), "not have 1 values"),
+        (_changed(blur={"boundary": "zero", "shape": [1, 2], "values": [0.5, 0.5]}), "odd number"),
+        (_changed(blur={"boundary": "zero", "shape": [1, 1], "values": ["1"]}), "got text"),
+        (_changed(blur={"boundary": "zero", "shape": [1, 1], "values": [3]}), "sums to 3"),
+        (
+            _changed(blur={"boundary": "zero", "shape": [1, 1], "values": [10**400]}),
+            "is not a desc",
+        ),
+        (_changed(blur={"boundary": "zero", "shape": [1, 1], "values": [float("nan")]}), "NaN"),
+        (_changed(mask={"shape": [40, 36], "bits": "AAAA"}), "does not have 3 bytes"),
+        (_changed(mask={"shape": [40, 36], "bits": "*"}), "not base64"),
+        (_changed(mask={"shape": [8, 8], "bits": "AAAAAAAAAAA="}), "the mask is for"),
+        (_changed(downsample={"factor": 7}), "multiples of 7"),
+        (_changed(noise={"kind": "hiss"}), "noise must be one of"),
+        (_changed(noise={"kind": "gaussian", "std": -1}), "positive, got -1"),
+        (_changed(noise={"kind": "gaussian"}), "'std' is missing"),
+    ],
+    ids=range(25),
+)
+def test_what_is_no_description_is_refused_in_one_clear_line(text, message, tmp_path):
+    file = tmp_path / "y.json"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=message) as refusal:
+        read_description(file)
+    assert "\n" not in str(refusal.value)
+    assert str(file) in str(refusal.value)
+
+
+def test_a_missing_description_is_an_error_of_the_system(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_description(tmp_path / "y.json")
+
+
+def test_a_batch_of_degradations_has_no_description():
+    per_image = Degradation(shape=SHAPE, blur=Blur(torch.full((2, 1, 1, 1), 1.0)))
+    with pytest.raises(ValueError, match="of one image, the kernel is of 2"):
+        description_of(per_image)
+    noisy = Degradation(shape=SHAPE, likelihood=Gaussian(torch.tensor([0.1, 0.2])))
+    with pytest.raises(ValueError, match="of one image, the noise is of 2"):
+        description_of(noisy)
+
+
+def test_every_kind_of_noise_survives():
+    again = degradation_from(description_of(Degradation(shape=SHAPE, likelihood=Laplace(0.25))))
+    assert isinstance(again.likelihood, Laplace)
+    assert float(again.likelihood.scale) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"blur": Blur(torch.ones(2, 1, 1))}, "the kernel is for 2 channels, the picture has 3"),
+        ({"mask": Mask(torch.ones(40, 35))}, "the mask is for 1 × 40×35 entries"),
+        ({"mask": Mask(torch.ones(40, 36)), "downsample": Downsample(2)}, "3 × 20×18"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(parts, message):
+    with pytest.raises(ValueError, match=message):
+        Degradation(shape=SHAPE, **parts)
