@@ -32,6 +32,11 @@ class Likelihood(nn.Module, abc.ABC):
         it, and Σ precision·(φ(x) − y)² is about the number of trusted entries at the truth.
         """
 
+    @property
+    def smooth(self) -> bool:
+        """Whether −log p has a gradient everywhere, as descent methods need."""
+        return True
+
     @abc.abstractmethod
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """Argmin over predictions u of −step·log p(y | u) + ½‖u − v‖²."""

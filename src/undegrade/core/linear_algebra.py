@@ -52,8 +52,9 @@ def conjugate_gradient(
 ) -> Image:
     """Solve Ax = b per sample, A symmetric positive definite, to ‖Ax − b‖ ≤ tolerance·‖b‖.
 
-    A zero right-hand side returns zero at once, one that is not finite returns NaN. A sample that has reached the tolerance keeps its
-    iterate, so that its solution does not depend on how long its neighbors take.
+    A zero right-hand side returns zero at once, one that is not finite returns NaN. A sample that
+    has reached the tolerance keeps its iterate, so that its solution does not depend on how long
+    its neighbors take.
 
     Arguments:
         matvec: x ↦ Ax.

@@ -33,6 +33,10 @@ class Laplace(Likelihood):
             raise ValueError(f"the scale must be positive, got {scale}")
         self.register_buffer("scale", values)
 
+    @property
+    def smooth(self) -> bool:
+        return False
+
     def extra_repr(self) -> str:
         return f"scale={self.scale.tolist()}"
 

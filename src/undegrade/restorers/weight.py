@@ -10,16 +10,17 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample, inner
 
-Predict = Callable[[Tensor, PerSample], Tensor]
-"""(measurement y, weight) ↦ φ(x̂), the prediction of the image restored from y with that weight."""
+Predict = Callable[[PerSample], Tensor]
+"""Weight ↦ φ(x̂), the prediction of the image restored with that weight, from where it last was."""
+Path = Callable[[Tensor], Predict]
+"""Measurement y ↦ the restorations of y. Paths of two measurements take the same steps, so that
+the difference of two predictions is a derivative of one map, converged or not."""
 
 
 class WeightRule(Protocol):
     """How to choose: which score of a weight is driven to its minimum, or to zero."""
 
-    def choose(
-        self, predict: Predict, y: Tensor, precision: Tensor, start: PerSample
-    ) -> PerSample: ...
+    def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample: ...
 
 
 @final
@@ -47,14 +48,16 @@ class UnbiasedRisk:
     probe: float = 0.1
     evaluations: int = 8
 
-    def choose(self, predict: Predict, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
+    def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         direction = _probe(y)
         root = precision.sqrt()
         trusted = (precision > 0).flatten(1).sum(1)
         moved = y + self.probe * torch.where(root > 0, direction / root.clamp(min=1e-12), 0.0)
 
+        from_here, from_there = path(y), path(moved)
+
         def risk(weight: PerSample) -> PerSample:
-            here, there = predict(y, weight), predict(moved, weight)
+            here, there = from_here(weight), from_there(weight)
             misfit = root * (here - y)
             divergence = inner(direction * root, there - here) / self.probe
             return inner(misfit, misfit) - trusted + 2 * divergence
@@ -81,11 +84,13 @@ class Discrepancy:
     factor: float = 1.0
     evaluations: int = 7
 
-    def choose(self, predict: Predict, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
+    def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1).clamp(min=1)
 
+        predict = path(y)
+
         def excess(weight: PerSample) -> PerSample:
-            misfit = predict(y, weight) - y
+            misfit = predict(weight) - y
             return (inner(misfit, precision * misfit) / (self.factor * trusted)).log()
 
         return _root(excess, start, self.evaluations)

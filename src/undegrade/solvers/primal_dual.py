@@ -25,9 +25,13 @@ class PrimalDualState:
     dual_step: PerSample
     problem: PrimalDualProblem
 
-    @functools.cached_property
+    @property
     def residual(self) -> PerSample:
         """The duality gap, relative to the value of the objective. Computed when asked for."""
+        return self._gap
+
+    @functools.cached_property
+    def _gap(self) -> PerSample:
         return relative_gap(self.problem, self.x, self.p)
 
 
@@ -54,9 +58,11 @@ class PrimalDual:
     Arguments:
         ratio: how far x moves per step, relative to the dual field, in units of the [0, 1] range:
             τ = ratio/(λ‖K‖) where f is not strongly convex. It changes the speed, not the answer.
+        dual: where the dual field starts, such as that of a neighboring weight; zero when None.
     """
 
     ratio: float = 0.05
+    dual: Tensor | None = None
 
     def init(self, problem: PrimalDualProblem, x0: Image) -> PrimalDualState:
         norm = problem.prior.squared_norm(x0).sqrt()
@@ -64,7 +70,7 @@ class PrimalDual:
         weight = _weight(problem, x0)
         balanced = self.ratio / (weight * norm).clamp(min=torch.finfo(x0.dtype).tiny)
         step = torch.where(modulus > 0, 1 / modulus, balanced.clamp(max=1e6))
-        p = torch.zeros_like(problem.prior.inner(x0))
+        p = torch.zeros_like(problem.prior.inner(x0)) if self.dual is None else self.dual.clone()
         return PrimalDualState(x0, x0, p, step, 1 / (step * norm**2), problem)
 
     def step(self, problem: PrimalDualProblem, state: PrimalDualState) -> PrimalDualState:
