@@ -159,7 +159,7 @@ def test_long_curves_are_thinned_and_keep_their_ends() -> None:
 
 def test_names_of_curves_do_not_touch() -> None:
     drawing = draw([Curve(n, [(1, 1.0), (9, 1.0)]) for n in "abc"], logarithmic=False)
-    heights = [float(y) for y in re.findall(r'<text x="434" y="([\d.]+)">[abc]<', drawing)]
+    heights = [float(y) for y in re.findall(r'<text x="430" y="([\d.]+)">[abc]<', drawing)]
     assert len(heights) == 3
     assert min(b - a for a, b in zip(sorted(heights), sorted(heights)[1:], strict=False)) >= 14
 

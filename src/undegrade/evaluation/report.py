@@ -105,7 +105,7 @@ class Case:
         return draw(curves, logarithmic=name == "residual")
 
 
-_TITLES = {"psnr": "PSNR in dB", "residual": "Residual of the method"}
+_TITLES = {"psnr": "PSNR in dB by iteration", "residual": "Residual of the method by iteration"}
 
 
 def make_pane(name: str, x: Image, truth: Tensor | None = None) -> Pane:

@@ -19,18 +19,12 @@ for (const section of document.querySelectorAll(".case")) {
     image.src = version.image.src;
     image.alt = version.name;
     stage.querySelector(".of-" + which).textContent = version.name;
-    for (const button of section.querySelectorAll(`[data-side=${which}] button`))
-      button.setAttribute("aria-pressed", String(button.textContent === version.name));
+    section.querySelector(`select[data-side=${which}]`).value = version.name;
   };
   for (const which of ["left", "right"]) {
-    const row = section.querySelector(`[data-side=${which}]`);
-    for (const version of versions) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = version.name;
-      button.addEventListener("click", () => show(which, version));
-      row.append(button);
-    }
+    const choice = section.querySelector(`select[data-side=${which}]`);
+    choice.append(...versions.map((version) => new Option(version.name)));
+    choice.addEventListener("change", () => show(which, versions[choice.selectedIndex]));
   }
   show("left", versions[0]);
   show("right", versions.find((v) => v.name === data.best));
