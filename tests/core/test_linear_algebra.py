@@ -64,7 +64,7 @@ def test_one_system_never_depends_on_its_neighbors(matrices):
             tolerance=1e-5,
             iterations=500,
         )
-        assert (together[i] - alone[0]).norm() <= 1e-9 * alone.norm()
+        assert (together[i] - alone[0]).norm() <= 1e-6 * alone.norm()
 
 
 def test_zero_gives_zero_at_once_and_nan_gives_nan():

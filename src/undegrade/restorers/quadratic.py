@@ -1,0 +1,92 @@
+"""Tikhonov restoration: one linear system."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+from torch import Tensor
+
+from undegrade.core.functional import Objective
+from undegrade.core.image import Image, PerSample
+from undegrade.core.operator import LinearOperator
+from undegrade.core.restorer import Measurement
+from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.priors.finite_difference import FiniteDifference
+from undegrade.priors.tikhonov import Tikhonov
+from undegrade.restorers.variational import Rule
+from undegrade.restorers.weight import Discrepancy, Predict, UnbiasedRisk, WeightRule
+from undegrade.restorers.weighted_squares import WeightedSquares
+from undegrade.solvers.conjugate_gradient import ConjugateGradient
+
+_TRIAL = 8  # iterations per tried weight, each from where the last one ended
+_START = 150.0
+_RULES: dict[Rule, WeightRule] = {
+    "risk": UnbiasedRisk(evaluations=14),
+    "discrepancy": Discrepancy(evaluations=10),
+}
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Quadratic:
+    """min ½ Σ w(Ax − y)² + weight/2·‖∇x‖² with w = 1/variance, by conjugate gradients.
+
+    Fast, linear and without surprises, for any linear degradation and noise. It cannot tell an
+    edge from noise: what it gains in smoothness it loses in sharpness. `Variational` keeps edges.
+
+    Good values: the defaults. The weight is 1/variance of the differences between neighboring
+    pixels: some tens for textured photographs, a thousand and more for smooth ones.
+
+    Arguments:
+        weight: λ > 0, larger smooths more; None takes the one with the least estimated risk.
+        rule: how a weight is chosen: least estimated risk, or the discrepancy principle.
+        tolerance: on the gradient, relative to its value at the black image.
+        iterations: most iterations.
+
+    Raises:
+        ValueError: the degradation is not linear.
+    """
+
+    weight: float | None = None
+    rule: Rule = "risk"
+    tolerance: float = 1e-4
+    iterations: int = 200
+
+    def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
+        x0 = measurement.operator.initial(measurement.y)
+        objective = self.objective(measurement, self.choose_weight(measurement, x0))
+        stop = until(iterations=self.iterations, residual=self.tolerance)
+        return solve(ConjugateGradient(), objective, x0, stop=stop, observe=observe)
+
+    def objective(
+        self, measurement: Measurement, weight: PerSample
+    ) -> Objective[WeightedSquares, Tikhonov]:
+        """What is minimized."""
+        operator, y = measurement.operator, measurement.y
+        if not isinstance(operator, LinearOperator):
+            raise ValueError(
+                f"quadratic restoration needs a linear degradation, got {type(operator).__name__}; "
+                "use the variational method"
+            )
+        squares = WeightedSquares(operator, y, measurement.likelihood.precision(y))
+        return Objective(squares, Tikhonov(FiniteDifference()), weight)
+
+    def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
+        """The weight of every sample, given or chosen."""
+        y, operator = measurement.y, measurement.operator
+        if self.weight is not None:
+            return y.new_full((len(y),), self.weight)
+
+        def path(data: Tensor) -> Predict:
+            x, moved = x0, replace(measurement, y=data)
+
+            def predict(weight: PerSample) -> Tensor:
+                nonlocal x
+                stop = until(iterations=_TRIAL, every=_TRIAL)
+                x = solve(ConjugateGradient(), self.objective(moved, weight), x, stop=stop).x
+                return operator(x)
+
+            return predict
+
+        start = y.new_full((len(y),), _START)
+        return _RULES[self.rule].choose(path, y, measurement.likelihood.precision(y), start)
