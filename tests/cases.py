@@ -23,6 +23,7 @@ from undegrade.operators.dense import Dense
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
+from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, Physics
 from undegrade.priors.box import Box
@@ -31,11 +32,19 @@ from undegrade.priors.group_norm import GroupNorm
 from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import RootTotalVariation, TotalVariation
+from undegrade.restorers.rim_design import (
+    Design,
+    GatedDesign,
+    MultiscaleDesign,
+    ResidualDesign,
+)
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
+from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.primal_dual import PrimalDual
 from undegrade.solvers.proximal_gradient import ProximalGradient
+from undegrade.solvers.rim import RIM
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -161,9 +170,21 @@ OPERATORS: dict[str, OperatorCase] = {
     "bicubic 4": OperatorCase(BicubicDownsample(4), (2, 1, 8, 12)),
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
+    "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
     "physics": OperatorCase(Physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
+    "low resolution in closed form 2": OperatorCase(LowResolution(_psf(3, 5), 2), (2, 3, 8, 6)),
+    "low resolution in closed form 3": OperatorCase(
+        LowResolution(_psf(2, 3, 5, 3), 3), (2, 3, 9, 12)
+    ),
     "low resolution": OperatorCase(Downsample(2) @ Blur(_psf(3, 3), "replicate"), (2, 3, 8, 6)),
+    "blur and gradient": OperatorCase(
+        Stack(
+            (Blur(_psf(3, 3), "zero"), FiniteDifference()),
+            (torch.Size((3, 6, 7)), torch.Size((3, 2, 6, 7))),
+        ),
+        (2, 3, 6, 7),
+    ),
 }
 
 LINEAR_OPERATORS: dict[str, LinearOperator] = {
@@ -189,6 +210,12 @@ LIKELIHOODS: dict[str, LikelihoodCase] = {
 def _same(functional: Functional, *shape: int, low: float = -1.0) -> FunctionalCase:
     """A functional without numbers per image."""
     return FunctionalCase(lambda _: functional, shape or (2, 3, 5, 6), low)
+
+
+def _pair(rows: slice) -> Dualized:
+    y = uniform(2, 3, 5, 6)[rows]
+    fidelity = Fidelity(Blur(_psf(3, 3), "replicate"), Gaussian(0.2), y)
+    return Dualized(fidelity, TotalVariation("isotropic", 0.1), uniform(2)[rows] + 0.5, y)
 
 
 def _learned(rows: slice) -> Functional:
@@ -232,6 +259,11 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
         (2, 1, 4, 6),
         low=0.2,
     ),
+    "score of a prediction": FunctionalCase(
+        lambda rows: Score(Gaussian(0.3), uniform(2, 3, 5, 6)[rows])
+    ),
+    "separable sum": FunctionalCase(lambda rows: _pair(rows).outer, (2, 3 * 5 * 6 * 3)),
+    "both terms dual": FunctionalCase(lambda rows: _pair(rows)),
     "objective": FunctionalCase(
         lambda rows: Objective(
             Fidelity(Identity(), Gaussian(0.2), uniform(2, 3, 5, 6)[rows]),
@@ -255,6 +287,12 @@ def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any
     return Objective(LeastSquares(A, y, std), prior, 10 * weight)
 
 
+def _dualized(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
+    """The same saddle with the fidelity on the dual side too; the box is wide enough to be idle."""
+    prior = TotalVariation("isotropic", smoothing=100.0)
+    return dualize(Objective(Fidelity(A, Gaussian(std), y), prior, 100 * weight), y, Box(-3, 3))
+
+
 SOLVERS: dict[str, SolverCase] = {
     "gradient descent": SolverCase(GradientDescent(), _smooth, 1e-13),
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
@@ -263,4 +301,21 @@ SOLVERS: dict[str, SolverCase] = {
     "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
     "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
     "primal-dual": SolverCase(PrimalDual(ratio=10.0), _saddle, 1e-9),
+}
+
+
+def _untrained(design: Design) -> RIM:
+    """A machine whose weights do something, always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        rim = design.build().double()
+        for p in rim.cell.parameters():
+            torch.nn.init.normal_(p, std=0.1)
+        return rim.eval().requires_grad_(False)
+
+
+LEARNED: dict[str, RIM] = {
+    "multiscale": _untrained(MultiscaleDesign(widths=(4, 6), middle=1)),
+    "residual": _untrained(ResidualDesign(width=4, blocks=1, state_width=3, state_blocks=1)),
+    "gated": _untrained(GatedDesign(width=4, state_width=5)),
 }

@@ -44,6 +44,7 @@ from .operators.dense import Dense as Dense
 from .operators.downsampling import Downsample as Downsample
 from .operators.function import Function as Function
 from .operators.identity import Identity as Identity
+from .operators.low_resolution import LowResolution as LowResolution
 from .operators.mask import Mask as Mask
 from .operators.physics import LinearPhysics as LinearPhysics
 from .operators.physics import Physics as Physics
@@ -61,9 +62,11 @@ from .priors.tikhonov import Tikhonov as Tikhonov
 from .priors.total_variation import RootTotalVariation as RootTotalVariation
 from .priors.total_variation import TotalVariation as TotalVariation
 from .restorers.deepinverse import Reconstruction as Reconstruction
+from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
+from .restorers.wiener import Wiener as Wiener
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent

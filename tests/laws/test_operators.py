@@ -80,6 +80,11 @@ def test_normal_solve_leaves_no_residual(linear):
         assert (residual < (1e-12 if A.closed_form else 1.01e-4)).all()
 
 
+def test_coercivity_is_a_lower_bound(linear):
+    A, x = linear.operator, linear.image() - 0.5
+    assert (norm(A(x)).square() >= A.coercivity(x) * norm(x).square() * (1 - 1e-12)).all()
+
+
 def test_first_estimate_has_the_shape_of_the_image(case):
     start = case.operator.initial(measurement(case))
     assert start.shape == case.image().shape

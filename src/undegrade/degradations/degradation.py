@@ -16,6 +16,7 @@ from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
+from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 
 _LEAST_STD = 1 / (255 * 12**0.5)  # rounding to 8 bits: no file is cleaner
@@ -58,8 +59,16 @@ class Degradation:
     @property
     def operator(self) -> LinearOperator:
         """φ = mask ∘ downsample ∘ blur."""
-        parts = (self.mask, self.downsample, self.blur)
-        return functools.reduce(_composed, (p for p in parts if p is not None), Identity())
+        parts = [p for p in (self.mask, *self._resolution) if p is not None] or [Identity()]
+        return functools.reduce(_composed, parts)
+
+    @property
+    def _resolution(self) -> tuple[LinearOperator | None, ...]:
+        """Downsample ∘ blur; as one operator where that has a closed form."""
+        blur, downsample = self.blur, self.downsample
+        if blur is None or downsample is None or blur.boundary != "periodic":
+            return downsample, blur
+        return (LowResolution(blur.psf, downsample.factor),)
 
     @property
     def measured_shape(self) -> Shape:

@@ -1,0 +1,33 @@
+"""The closed form of super-resolution."""
+
+import pytest
+import torch
+
+from tests.cases import uniform
+from undegrade.core.operator import LinearOperator
+from undegrade.degradations.specification import Specification
+from undegrade.operators.blur import Blur
+from undegrade.operators.downsampling import Downsample
+from undegrade.operators.low_resolution import LowResolution
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_it_is_periodic_blur_and_decimation(factor):
+    psf, x = uniform(5, 7), uniform(2, 3, 4 * factor + 4 * factor, 3 * factor + 9 * factor)
+    A, B = LowResolution(psf, factor), Downsample(factor) @ Blur(psf, "periodic")
+    assert torch.equal(A(x), B(x))
+    assert torch.equal(A.initial(A(x)), B.initial(B(x)))
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_its_closed_form_is_what_conjugate_gradients_find(factor):
+    A, b = LowResolution(uniform(5, 5) / 12, factor), uniform(2, 3, 12, 18)
+    iterated = LinearOperator.normal_solve(A, b, 0.1)
+    torch.testing.assert_close(A.normal_solve(b, 0.1), iterated, rtol=0, atol=2e-3)
+
+
+def test_a_periodic_low_resolution_degradation_has_it():
+    words = Specification(blur="gaussian:1", boundary="periodic", downsample=2)
+    assert words.build((3, 16, 20)).operator.closed_form
+    mirrored = Specification(blur="gaussian:1", boundary="reflect", downsample=2)
+    assert not mirrored.build((3, 16, 20)).operator.closed_form
