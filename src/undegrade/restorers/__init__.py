@@ -1,8 +1,12 @@
 """Complete methods; `RESTORERS` is what `--method` names."""
 
 from undegrade.core.restorer import Restorer
+from undegrade.restorers.quadratic import Quadratic
 from undegrade.restorers.variational import Variational
+from undegrade.restorers.wiener import Wiener
 
 RESTORERS: dict[str, type[Restorer]] = {
     "variational": Variational,
+    "quadratic": Quadratic,
+    "wiener": Wiener,
 }
