@@ -1,0 +1,99 @@
+"""Our cell: a small U-shaped network on pixel-unshuffled features."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from undegrade.networks.residual_block import convolution, residual_blocks
+
+
+class MultiscaleCell(nn.Module):
+    """(features, hidden) ↦ (update, hidden): residual blocks at 1/2, 1/4, … of the resolution.
+
+    Pixel-unshuffling by 2 costs nothing and makes every convolution four times cheaper; the
+    coarser levels buy a wide view at a quarter of the cost per block again. The hidden state is
+    the last feature map at half resolution. Sizes that the levels do not divide are continued by
+    replication and cropped again. Fails where the picture is smaller than one block of the
+    coarsest level continued (that is, never, but small pictures see mostly padding).
+
+    Good values:
+        widths (64, 96), before (1,), middle 3, after (2,): 0.85 M parameters, and a step takes
+        about a tenth of a second for 321×481 in color on two cores.
+
+    Arguments:
+        features: number of input channels (the evidence's).
+        colors: number of channels of the update.
+        widths: channels at 1/2, 1/4, … of the resolution.
+        before: residual blocks on the way down, one number per level but the last.
+        middle: residual blocks at the coarsest level.
+        after: residual blocks on the way up, as `before`.
+
+    Raises:
+        ValueError: `before` or `after` do not fit `widths`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        colors: int = 3,
+        widths: Sequence[int] = (64, 96),
+        before: Sequence[int] = (1,),
+        middle: int = 3,
+        after: Sequence[int] = (2,),
+    ) -> None:
+        super().__init__()
+        levels = len(widths) - 1
+        if len(before) != levels or len(after) != levels:
+            raise ValueError(
+                f"expected {levels} numbers of blocks before and after the middle,"
+                f" got {tuple(before)} and {tuple(after)}"
+            )
+        self.width, self.divisor, self.stride = widths[0], 2 ** len(widths), 2
+        self.reach = _reach(before, middle, after)
+        pairs = list(pairwise(widths))
+        self.enter = convolution(4 * features + widths[0], widths[0])
+        self.before = nn.ModuleList(map(residual_blocks, widths, before))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.middle = residual_blocks(widths[-1], middle)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairs)
+        self.after = nn.ModuleList(map(residual_blocks, widths, after))
+        self.leave = convolution(widths[0], 4 * colors)
+        nn.init.zeros_(self.leave.weight)  # training starts from the identity, not from noise
+
+    def start(self, features: Tensor) -> Tensor:
+        """The hidden state before the first step: zeros at half resolution."""
+        b, _, h, w = features.shape
+        return features.new_zeros(b, self.width, *(_ceil(n, self.divisor) // 2 for n in (h, w)))
+
+    def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """One step."""
+        h, w = features.shape[-2:]
+        margin = (0, _ceil(w, self.divisor) - w, 0, _ceil(h, self.divisor) - h)
+        u = functional.pixel_unshuffle(functional.pad(features, margin, mode="replicate"), 2)
+        u = self._levels(self.enter(torch.cat((u, hidden), 1)))
+        return functional.pixel_shuffle(self.leave(u), 2)[..., :h, :w], u
+
+    def _levels(self, u: Tensor) -> Tensor:
+        skipped = list[Tensor]()
+        for blocks, down in zip(self.before, self.down, strict=True):
+            u = blocks(u)
+            skipped.append(u)
+            u = down(u)
+        u = self.middle(u)
+        for up, blocks in zip(reversed(self.up), reversed(self.after), strict=True):
+            u = blocks(up(u) + skipped.pop())
+        return u
+
+
+def _ceil(size: int, divisor: int) -> int:
+    return -(-size // divisor) * divisor
+
+
+def _reach(before: Sequence[int], middle: int, after: Sequence[int]) -> int:
+    """Radius of what an output pixel sees: 3×3 convolutions reach one pixel of their level."""
+    levels = [2 * (a + b) for a, b in zip(before, after, strict=True)] + [2 * middle]
+    levels[0] += 2
+    return sum((2 * 2**level) * (count + 1) for level, count in enumerate(levels))

@@ -1,0 +1,85 @@
+"""Restoration by a recurrent inference machine that comes with the package."""
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+
+from undegrade.core.functional import Fidelity
+from undegrade.core.image import Image
+from undegrade.core.restorer import Measurement
+from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.networks.tiled_cell import LocalCell, TiledCell
+from undegrade.operators.mask import Mask
+from undegrade.restorers.rim_design import Design
+from undegrade.restorers.rim_weights import load_weights
+from undegrade.solvers.rim import RIM, RIMState
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RecurrentInference:
+    """Learned descent: a few steps of a trained network that sees the likelihood's gradient.
+
+    The best quality per second for natural pictures with noise, a known blur, low resolution or
+    missing pixels. It fails for pictures unlike photographs, and for operators that are not linear.
+
+    References:
+        Putzky and Welling, Recurrent inference machines for solving inverse problems (2017);
+        docs/learned.md for the network.
+
+    Good values:
+        the defaults.
+
+    Arguments:
+        weights: a file that `train` wrote; by default the one in the package.
+        steps: how many; by default as many as in training.
+        tile: largest side, in pixels, that the network sees at once; less needs less memory.
+
+    Raises:
+        ValueError: `restore` of a picture with other than 1 or 3 channels, of a non-linear
+        operator, or with a file of weights that is none.
+    """
+
+    weights: Path | None = None
+    steps: int | None = None
+    tile: int = 768
+
+    def restore(
+        self, measurement: Measurement, *, observe: Sequence[Observer] = ()
+    ) -> Result[RIMState]:
+        """The estimate after the last step, clipped to [0, 1]."""
+        path = WEIGHTS / "universal.safetensors" if self.weights is None else self.weights
+        y = measurement.y
+        rim, design = _machine(path, path.stat().st_mtime if path.exists() else 0.0, self.tile)
+        rim = copy.deepcopy(rim).to(y)
+        rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        problem = Fidelity(measurement.operator, measurement.likelihood, y)
+        stop = until(iterations=design.steps if self.steps is None else self.steps)
+        with torch.no_grad():
+            result = solve(rim, problem, start(measurement), stop=stop, observe=observe)
+        return dataclasses.replace(result, x=result.x.clamp(0, 1))
+
+
+def start(measurement: Measurement) -> Image:
+    """The operator's first estimate, from a measurement whose lost entries were filled."""
+    y, precision = measurement.y, measurement.likelihood.precision(measurement.y)
+    lost = precision <= 0
+    filled = Mask(~lost).initial(y) if bool(lost.any()) else y
+    return measurement.operator.initial(torch.where(lost, filled, y))
+
+
+@functools.lru_cache(maxsize=2)
+def _machine(path: Path, modified: float, tile: int) -> tuple[RIM, Design]:
+    del modified  # only tells one version of the file from the next
+    rim, design, _ = load_weights(path)
+    if isinstance(rim.cell, LocalCell):
+        rim.cell = TiledCell(rim.cell, tile)
+    return rim, design

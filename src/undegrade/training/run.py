@@ -1,0 +1,179 @@
+"""A training while it goes on: everything that a checkpoint must hold, and one update."""
+
+import csv
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import torch
+from torch import Tensor, nn
+
+from undegrade.core.functional import Fidelity
+from undegrade.restorers.rim_design import design_to_json
+from undegrade.restorers.rim_weights import save_weights
+from undegrade.solvers.rim import RIM
+from undegrade.training.checkpoint import (
+    checkpoint_path,
+    keep_newest,
+    newest_checkpoint,
+    save_checkpoint,
+)
+from undegrade.training.mixture import Dice
+from undegrade.training.orthogonal_momentum import OrthogonalMomentum
+from undegrade.training.pictures import Pictures, read_pictures
+from undegrade.training.settings import Train
+from undegrade.training.unrolled import Unrolled, unrolled_loss
+from undegrade.training.validation import Validation
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@final
+class Run:
+    """The machine, its moving average, the optimizer and the dice of a training.
+
+    Arguments:
+        settings: of the training. What is on disk from earlier is taken up at once; a damaged
+            checkpoint is warned of, and the one before it used.
+        fabric: launched.
+    """
+
+    def __init__(self, settings: Train, fabric: "Fabric") -> None:
+        self.settings, self.fabric, self.iteration = settings, fabric, 0
+        device, seed = fabric.device, settings.seed
+        self.pictures = Pictures(read_pictures(settings.images), settings.scales, device)
+        self.tasks, self.shares = settings.mixture.tasks(torch.Generator().manual_seed(seed))
+        self.rim, self.average = (initial_machine(settings).to(device) for _ in range(2))
+        if settings.compile:
+            self.rim.get_submodule("cell").compile()
+        kernels, vectors = split_parameters(self.rim)
+        self.steps = OrthogonalMomentum(
+            kernels,
+            vectors,
+            rate=settings.kernel_rate,
+            vector_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        unrolled = Unrolled(self.rim)
+        self.unrolled, self.optimizer = fabric.setup(unrolled, self.steps)
+        host = torch.Generator().manual_seed(seed + 1 + fabric.global_rank)
+        noise = torch.Generator(device).manual_seed(seed + 1_000_001 + fabric.global_rank)
+        self.dice = Dice(host, noise)
+        held_out = [] if settings.validate is None else read_pictures((settings.validate,))
+        self.validation = Validation(held_out, device)
+        checkpoint, complaints = newest_checkpoint(settings.output)
+        for complaint in complaints:
+            warnings.warn(f"{complaint}; an earlier one is used", stacklevel=2)
+        if checkpoint is not None:
+            self._restore(checkpoint)
+
+    def update(self) -> Tensor:
+        """One step of the optimizer; the loss, still on the device."""
+        self.iteration += 1
+        self.steps.schedule(step_factor(self.settings, self.iteration - 1))
+        total = torch.zeros((), device=self.fabric.device)
+        for i in range(self.settings.accumulate):
+            waits = i + 1 < self.settings.accumulate
+            with self.fabric.no_backward_sync(self.unrolled, enabled=waits):
+                loss = self._loss() / self.settings.accumulate
+                self.fabric.backward(loss)
+            total = total + loss.detach()
+        self.fabric.clip_gradients(
+            self.unrolled, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
+        )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._follow()
+        return total
+
+    def save(self) -> dict[str, float]:
+        """Validate the average, and write checkpoint, weights and one line of the curve."""
+        states = [self._gathered(g.get_state()) for g in self.dice]
+        if not self.fabric.is_global_zero:
+            return {}
+        settings, output = self.settings, self.settings.output
+        values = self.validation(self.average, settings.design.steps)
+        content = {
+            "iteration": self.iteration,
+            "design": design_to_json(settings.design),
+            "model": self.rim.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "dice": states,
+        }
+        save_checkpoint(checkpoint_path(output, self.iteration), content)
+        keep_newest(output, 2)
+        about = {"iteration": str(self.iteration), "training": repr(settings)}
+        save_weights(output / "weights.safetensors", self.average, settings.design, about)
+        _append(output / "curve.csv", {"iteration": float(self.iteration), **values})
+        return values
+
+    def _loss(self) -> Tensor:
+        settings = self.settings
+        size = settings.crops[self.iteration > 0.75 * settings.iterations]
+        count = max(1, round(settings.batch * (settings.crops[0] / size) ** 2))
+        x = self.pictures.draw(count, size, self.dice.host)
+        which = int(torch.multinomial(self.shares, 1, generator=self.dice.host))
+        x, measurement = self.tasks[which].draw(x, self.dice)
+        problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
+        steps = 1 if self.iteration <= settings.short else settings.design.steps
+        estimates = self.unrolled(problem, measurement.operator.initial(measurement.y), steps)
+        return unrolled_loss(estimates, x, settings.decay).mean()
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """Move the average toward the weights; quickly at first, while they change quickly."""
+        decay = min(self.settings.average, (1 + self.iteration) / (10 + self.iteration))
+        for old, new in zip(self.average.parameters(), self.rim.parameters(), strict=True):
+            old.lerp_(new, 1 - decay)
+
+    def _gathered(self, state: Tensor) -> Tensor:
+        """The generator states of all processes, one per row."""
+        together = torch.as_tensor(self.fabric.all_gather(state))
+        return together.reshape(-1, state.numel()).cpu()
+
+    def _restore(self, content: dict[str, Any]) -> None:
+        if content["design"] != design_to_json(self.settings.design):
+            raise ValueError(
+                f"the training in {self.settings.output} is of another machine: {content['design']}"
+            )
+        self.iteration = content["iteration"]
+        self.rim.load_state_dict(content["model"])
+        self.average.load_state_dict(content["average"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        for generator, states in zip(self.dice, content["dice"], strict=True):
+            generator.set_state(states[self.fabric.global_rank % len(states)])
+
+
+def initial_machine(settings: Train) -> RIM:
+    """The machine before training: the seed's, without moving the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)  # inside a fork: the caller's generator stays
+        rim = settings.design.build()
+    rim.recompute = settings.recompute
+    return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def split_parameters(rim: RIM) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Kernels of the hidden layers, and all other parameters (the last layer among them)."""
+    named = dict(rim.named_parameters())
+    hidden = {n: p for n, p in named.items() if p.ndim >= 2 and len(p) > 4 * rim.colors}
+    return list(hidden.values()), [p for n, p in named.items() if n not in hidden]
+
+
+def step_factor(settings: Train, iteration: int) -> float:
+    """Linear warm-up, a plateau, then a straight line down to a hundredth."""
+    rise = min(1.0, (iteration + 1) / max(1, settings.warm_up))
+    left = 1 - iteration / settings.iterations
+    return rise * max(0.01, min(1.0, left / settings.cool_down))
+
+
+def _append(path: Path, row: Mapping[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)

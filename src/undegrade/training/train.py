@@ -1,0 +1,62 @@
+"""The loop of a training, and what an onlooker sees of it."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from undegrade.training.run import Run
+from undegrade.training.settings import Train
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+class Progress(NamedTuple):
+    """What an observer of the training sees after every iteration."""
+
+    iteration: int
+    iterations: int
+    loss: Tensor
+    seconds: float
+    validation: dict[str, float] | None
+
+
+Watch = Callable[[Progress], None]
+
+
+def train(settings: Train, watch: Sequence[Watch] = ()) -> Path:
+    """Train, or go on training, and return where the weights are.
+
+    Raises:
+        ValueError: settings that make no sense, pictures that are missing or too small.
+    """
+    run = Run(settings, launch(settings))
+    began = time.perf_counter()
+    while run.iteration < settings.iterations:
+        loss = run.update()
+        late = 0 < settings.seconds <= time.perf_counter() - began
+        last = run.iteration == settings.iterations or late
+        validation = run.save() if last or run.iteration % settings.save_every == 0 else None
+        for observer in watch:
+            seconds = time.perf_counter() - began
+            observer(Progress(run.iteration, settings.iterations, loss, seconds, validation))
+        if last:
+            break
+    return settings.output / "weights.safetensors"
+
+
+def launch(settings: Train) -> "Fabric":
+    """Lightning's Fabric for the devices and the precision of these settings, launched."""
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        precision=settings.precision,  # pyright: ignore[reportArgumentType]
+    )
+    fabric.launch()
+    return fabric

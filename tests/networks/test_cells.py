@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import nn
+
+from undegrade.networks.gated_cell import ConvolutionalGRU, GatedCell
+from undegrade.networks.multiscale_cell import MultiscaleCell
+from undegrade.networks.residual_cell import ResidualCell
+from undegrade.networks.tiled_cell import LocalCell, TiledCell
+
+CELLS = {
+    "multiscale": lambda: MultiscaleCell(6, 3, (4, 6), (1,), 1, (1,)),
+    "multiscale, three levels": lambda: MultiscaleCell(6, 3, (4, 5, 6), (1, 0), 1, (0, 1)),
+    "residual": lambda: ResidualCell(6, 3, 4, 2, 3, 1),
+    "residual without memory": lambda: ResidualCell(6, 3, 4, 2),
+    "gated": lambda: GatedCell(6, 3, 4, 5),
+}
+
+
+def made(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        cell = CELLS[name]().double()
+        for p in cell.parameters():  # also those that start at zero
+            nn.init.normal_(p, std=0.3)
+        return cell
+
+
+def features(b: int, h: int, w: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(h * w)
+    return torch.randn(b, 6, h, w, dtype=torch.float64, generator=generator)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 7), (1, 1), (13, 18)])
+@pytest.mark.parametrize("name", CELLS)
+def test_updates_have_the_size_of_the_features(name, size):
+    cell, f = made(name), features(2, *size)
+    hidden = cell.start(f)
+    for _ in range(2):
+        update, after = cell(f, hidden)
+        assert update.shape == (2, 3, *size)
+        assert after.shape == hidden.shape
+        hidden = after
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_sample_does_not_notice_its_neighbors(name):
+    cell, f = made(name), features(2, 9, 6)
+    together = cell(f, cell(f, cell.start(f))[1])[0]
+    alone = [cell(f[i : i + 1], cell(f[i : i + 1], cell.start(f[i : i + 1]))[1])[0] for i in (0, 1)]
+    torch.testing.assert_close(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize("name", [n for n in CELLS if n != "residual without memory"])
+def test_the_hidden_state_matters(name):
+    cell, f = made(name), features(1, 8, 8)
+    hidden = cell.start(f)
+    assert not torch.allclose(cell(f, hidden)[0], cell(f, hidden + 1)[0])
+
+
+@pytest.mark.parametrize("name", ["multiscale", "multiscale, three levels", "residual"])
+def test_tiles_give_what_the_whole_gives(name):
+    cell = made(name)
+    assert isinstance(cell, LocalCell)
+    f = features(1, 75, 90)
+    tiled = TiledCell(cell, 24)
+    hidden = cell.start(f)
+    for _ in range(2):
+        whole, pieces = cell(f, hidden), tiled(f, hidden)
+        torch.testing.assert_close(pieces[0], whole[0])
+        torch.testing.assert_close(pieces[1], whole[1])
+        hidden = whole[1]
+
+
+@pytest.mark.parametrize("name", ["multiscale", "multiscale, three levels", "residual"])
+def test_reach_is_as_far_as_a_pixel_is_felt(name):
+    """Nothing beyond the reach moves, and the reach is not much too large."""
+    cell, size = made(name), 121
+    f = features(1, size, size)
+    changed = f.clone()
+    changed[..., 60, 60] += 1
+    hidden = cell.start(f)
+    difference = (cell(changed, hidden)[0] - cell(f, hidden)[0]).abs().amax((0, 1))
+    rows = difference.amax(1).nonzero()
+    felt = int((rows - 60).abs().max())
+    assert felt <= cell.reach <= 2 * felt + 8
+
+
+def test_a_cell_that_sees_everything_is_not_tiled():
+    assert not isinstance(made("gated"), LocalCell)
+
+
+def test_blocks_must_fit_the_levels():
+    with pytest.raises(ValueError, match="expected 1 numbers of blocks"):
+        MultiscaleCell(6, 3, (4, 6), (1, 1), 1, (1,))
+
+
+def test_gates_at_rest_keep_the_state():
+    gru = ConvolutionalGRU(2, 3).double()
+    with torch.no_grad():
+        gru.gates.weight.zero_()
+        gru.gates.bias.fill_(-50.0)
+    state = features(1, 5, 5)[:, :3]
+    torch.testing.assert_close(gru(features(1, 5, 5)[:, 3:5], state), state)
+
+
+def test_our_default_is_below_a_million_parameters():
+    assert sum(p.numel() for p in MultiscaleCell(14).parameters()) < 1_000_000

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from undegrade.training.pictures import Pictures, read_pictures
+
+
+def ramp(h: int, w: int, base: int = 0) -> np.ndarray:
+    """Every pixel tells where it is: red its row, green its column, blue the picture."""
+    rows, columns = np.mgrid[:h, :w]
+    return np.stack((rows, columns, np.full((h, w), base)), -1).astype(np.uint8)
+
+
+def test_crops_are_turned_pieces_of_one_picture():
+    pictures = Pictures([ramp(20, 31, 100), ramp(40, 13, 200)])
+    x = (pictures.draw(64, 8, torch.Generator().manual_seed(0)) * 255).round().long()
+    assert x.shape == (64, 3, 8, 8)
+    turns = set()
+    for crop in x:
+        blue = next(c for c in crop if c.unique().numel() == 1)
+        first, second = (c for c in crop if c is not blue and c.unique().numel() > 1)
+        down = [(c.diff(dim=0) != 0).any() for c in (first, second)]
+        assert sorted(map(bool, down)) == [False, True]
+        for c in (first, second):
+            assert torch.equal(c.unique(), torch.arange(int(c.min()), int(c.min()) + 8))
+        turns.add((int(crop[0, 0, 0] < crop[0, -1, -1]), int(first[0, 0] < first[-1, -1])))
+    assert len(turns) > 1
+
+
+def test_all_pixels_can_be_drawn():
+    pictures = Pictures([ramp(9, 10)])
+    x = pictures.draw(400, 8, torch.Generator().manual_seed(0)) * 255
+    assert x.max().round() == 9
+    assert x.min() == 0
+
+
+def test_the_generator_decides():
+    pictures = Pictures([ramp(30, 30)], scales=(1.0, 0.5))
+    draws = [pictures.draw(4, 8, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_small_pictures_are_left_out_until_none_is_left():
+    pictures = Pictures([ramp(30, 30, 1), ramp(10, 10, 200)])
+    x = pictures.draw(20, 16, torch.Generator().manual_seed(0))
+    assert (x * 255).max() < 60
+    with pytest.raises(ValueError, match="no picture is as large as the crop of 31×31"):
+        pictures.draw(1, 31, torch.Generator())
+
+
+def test_pictures_are_found_below_a_folder(tmp_path):
+    (tmp_path / "sub").mkdir()
+    Image.fromarray(ramp(5, 6)).save(tmp_path / "sub" / "a.png")
+    Image.fromarray(ramp(5, 6)[..., 0]).save(tmp_path / "b.PNG")
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert [p.shape for p in read_pictures([tmp_path])] == [(5, 6, 3), (5, 6, 3)]
+    with pytest.raises(ValueError, match="no pictures in"):
+        read_pictures([tmp_path / "absent"])
+    with pytest.raises(ValueError, match="at least one picture"):
+        Pictures([])

@@ -1,0 +1,233 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from undegrade.restorers.rim_design import (
+    Design,
+    GatedDesign,
+    MultiscaleDesign,
+    ResidualDesign,
+)
+from undegrade.restorers.rim_weights import load_weights
+from undegrade.training.checkpoint import load_checkpoint
+from undegrade.training.mixture_settings import Mixture
+from undegrade.training.orthogonal_momentum import OrthogonalMomentum, orthogonalized
+from undegrade.training.run import initial_machine, step_factor
+from undegrade.training.settings import Train
+from undegrade.training.train import train
+from undegrade.training.unrolled import unrolled_loss
+
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:The `srun` command is available:UserWarning",
+    r"ignore:.*isinstance.*treespec.*:FutureWarning",
+    r"ignore:.*LeafSpec.*:FutureWarning",
+    r"ignore:.*LeafSpec.*:DeprecationWarning",
+)
+
+TINY: Design = MultiscaleDesign(steps=2, widths=(4, 6), middle=1)
+DENOISING = Mixture(deblurring=0.0, super_resolution=0.0, inpainting=0.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    rows, columns = np.mgrid[:40, :48]
+    for i in range(3):
+        waves = np.sin((i + 1) * rows / 9) * np.cos(columns / (3 + i)) * 100 + 128
+        Image.fromarray(np.stack((waves, 0.8 * waves, 0.6 * waves), -1).astype(np.uint8)).save(
+            folder / f"{i}.png"
+        )
+    return folder
+
+
+def settings(folder: Path, output: Path, **changes) -> Train:
+    few = Train(
+        images=(folder,),
+        output=output,
+        design=TINY,
+        mixture=DENOISING,
+        iterations=6,
+        batch=2,
+        crops=(16, 20),
+        scales=(1.0,),
+        save_every=2,
+        warm_up=1,
+        accelerator="cpu",
+    )
+    return replace(few, **changes)
+
+
+def test_an_interrupted_training_ends_like_an_uninterrupted_one(folder, tmp_path):
+    train(settings(folder, tmp_path / "whole"))
+    train(settings(folder, tmp_path / "parts", seconds=1e-9, save_every=4))
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint-000000001.pt")["iteration"] == 1
+    train(settings(folder, tmp_path / "parts"))
+    whole, parts = (load_file(tmp_path / f / "weights.safetensors") for f in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_the_seed_decides(folder, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(settings(folder, tmp_path / name, iterations=2, seed=seed))
+    a, b, c = (load_file(tmp_path / n / "weights.safetensors") for n in "abc")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_the_global_generator_stays_as_it_is(folder, tmp_path):
+    before = torch.get_rng_state()
+    initial_machine(settings(folder, tmp_path))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_from_its_last_checkpoint(folder, tmp_path):
+    """kill -9 in the middle; then the end is that of a training never killed."""
+    code = (
+        "import sys; from pathlib import Path; import torch; torch.set_num_threads(1);"
+        "from tests.training.test_train import settings;"
+        "from undegrade.training.train import train;"
+        "train(settings(Path(sys.argv[1]), Path(sys.argv[2]), iterations=40))"
+    )
+    killed = tmp_path / "killed"
+    command = [sys.executable, "-W", "ignore", "-c", code, str(folder), str(killed)]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoint-000000004.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "checkpoint-000000040.pt").exists()
+    subprocess.run(command, check=True)
+    command[-1] = str(tmp_path / "whole")
+    subprocess.run(command, check=True)
+    whole, parts = (load_file(tmp_path / f / "weights.safetensors") for f in ("whole", "killed"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    "design",
+    [
+        MultiscaleDesign(steps=2, widths=(8, 8), middle=1),
+        ResidualDesign(steps=2, width=8, blocks=1, state_width=4, state_blocks=1),
+        ResidualDesign(steps=2, width=8, blocks=1, state_width=0, differentiable=False),
+        GatedDesign(steps=3, width=8, state_width=8),
+    ],
+    ids=["multiscale", "residual", "residual without memory", "gated"],
+)
+def test_training_makes_every_machine_better(folder, tmp_path, design):
+    losses = []
+    chosen = settings(folder, tmp_path, design=design, iterations=60, batch=4, save_every=60)
+    train(
+        replace(chosen, mixture=replace(DENOISING, noise=50.0, gray=0.0)),
+        [lambda p: losses.append(float(p.loss))],
+    )
+    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
+
+
+def test_the_whole_mixture_trains_with_recomputing_and_accumulation(folder, tmp_path):
+    losses = []
+    chosen = settings(
+        folder, tmp_path, mixture=Mixture(), crops=(36, 36), recompute=True, accumulate=2
+    )
+    train(chosen, [lambda p: losses.append(float(p.loss))])
+    assert np.isfinite(losses).all()
+
+
+def test_accumulating_equals_a_larger_batch_in_what_it_draws(folder, tmp_path):
+    progress = []
+    train(settings(folder, tmp_path, accumulate=3, iterations=2), [progress.append])
+    assert [p.iteration for p in progress] == [1, 2]
+
+
+def test_validation_writes_a_curve(folder, tmp_path):
+    seen = []
+    train(settings(folder, tmp_path, validate=folder, iterations=4), [seen.append])
+    with (tmp_path / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(r["iteration"]) for r in rows] == [2, 4]
+    assert 5 < float(rows[-1]["color 25"]) < 50
+    assert seen[1].validation is not None
+    assert seen[0].validation is None
+
+
+def test_weights_say_where_they_come_from(folder, tmp_path):
+    path = train(settings(folder, tmp_path, iterations=2))
+    rim, design, about = load_weights(path)
+    assert design == TINY
+    assert about["iteration"] == "2"
+    assert "crops=(16, 20)" in about["training"]
+    average = load_checkpoint(tmp_path / "checkpoint-000000002.pt")["average"]
+    assert all(torch.equal(t, average[name]) for name, t in rim.state_dict().items())
+
+
+def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_it_used(folder, tmp_path):
+    train(settings(folder, tmp_path / "whole"))
+    train(settings(folder, tmp_path / "parts", iterations=4))
+    newest = tmp_path / "parts" / "checkpoint-000000004.pt"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match=r"checkpoint-000000004.pt is damaged.*earlier one"):
+        train(settings(folder, tmp_path / "parts"))
+    content = load_checkpoint(tmp_path / "parts" / "checkpoint-000000006.pt")
+    assert content["iteration"] == 6
+
+
+def test_another_machines_checkpoints_are_refused(folder, tmp_path):
+    train(settings(folder, tmp_path, iterations=2))
+    other = settings(folder, tmp_path, design=MultiscaleDesign(widths=(4, 8), middle=1))
+    with pytest.raises(ValueError, match="another machine"):
+        train(other)
+
+
+def test_step_sizes_rise_stay_and_fall():
+    s = Train(images=(), output=Path(), iterations=100, warm_up=10, cool_down=0.5)
+    assert step_factor(s, 0) == pytest.approx(0.1)
+    assert step_factor(s, 30) == 1
+    assert step_factor(s, 75) == pytest.approx(0.5)
+    assert step_factor(s, 100) == pytest.approx(0.01)
+
+
+def test_orthogonalized_matrices_have_singular_values_near_one():
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((8, 30), (30, 8)):
+        matrix = torch.randn(shape, generator=generator)
+        u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
+        o = orthogonalized(matrix)
+        values = torch.linalg.svdvals(o)
+        assert values.min() > 0.4
+        assert values.max() < 1.3
+        cosine = (o * (u @ vt)).sum() / (o.norm() * (u @ vt).norm())
+        assert cosine > 0.97
+
+
+def test_the_optimizer_reaches_a_least_squares_solution():
+    generator = torch.Generator().manual_seed(0)
+    truth, inputs = torch.randn(4, 6, generator=generator), torch.randn(50, 6, generator=generator)
+    weight, bias = torch.nn.Parameter(torch.zeros(4, 6)), torch.nn.Parameter(torch.zeros(4))
+    optimizer = OrthogonalMomentum([weight], [bias], rate=0.1, vector_rate=0.03, weight_decay=0.0)
+    for i in range(300):
+        optimizer.schedule(1 - i / 300)
+        optimizer.zero_grad()
+        (inputs @ (weight - truth).T + bias - 1).square().mean().backward()
+        optimizer.step()
+    assert (weight - truth).abs().max() < 0.05
+    assert (bias - 1).abs().max() < 0.05
+
+
+def test_the_loss_is_a_weighted_mean_of_root_mean_squares():
+    truth = torch.zeros(2, 1, 3, 3)
+    estimates = torch.stack((truth + 0.4, truth + 0.1))
+    loss = unrolled_loss(estimates, truth, 0.5)
+    torch.testing.assert_close(loss, torch.full((2,), (0.5 * 0.4 + 0.1) / 1.5), atol=1e-5, rtol=0)
