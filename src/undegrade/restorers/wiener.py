@@ -23,8 +23,8 @@ class Wiener:
     The best linear restoration of a stationary image; a few transforms, whatever the kernel. For
     blur of any boundary, and for denoising. S is a power law |f|^−β per color component, fitted to
     the measurement; the measurement is continued smoothly past its border, so that the transform
-    does not see an edge there. Rings at strong edges, and near the border where the kernel is
-    large; `Variational` is better and slower.
+    does not see an edge there. Rings at strong edges and, where the kernel is large, near the
+    border (a zero boundary most); `Variational` is better and slower.
 
     References:
         Wiener, Extrapolation, interpolation and smoothing of stationary time series (1949).
