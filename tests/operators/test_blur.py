@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 
 import pytest
 import scipy.ndimage
@@ -157,3 +159,17 @@ def test_an_image_smaller_than_the_kernel_is_refused(boundary):
 def test_fast_sizes_are_the_next_products_of_two_three_and_five():
     assert [fast_size(n) for n in (1, 7, 13, 101, 512, 522)] == [2, 8, 16, 108, 512, 540]
     assert [n for n in range(1, 17) if is_fast(n)] == [1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16]
+
+
+@pytest.mark.slow
+def test_it_compiles_in_one_piece():
+    """In a process of its own: the type checker of the tests cannot be compiled."""
+    script = """
+import torch
+from undegrade.operators.blur import Blur
+A, x = Blur(torch.rand(7, 7)), torch.rand(1, 3, 12, 13)
+compiled = torch.compile(A, backend="eager", fullgraph=True)
+for _ in range(2):
+    torch.testing.assert_close(compiled(x), A(x))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

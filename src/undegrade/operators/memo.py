@@ -28,8 +28,8 @@ class Memo:
 
     def __call__(self, source: Tensor, key: Hashable, derive: Callable[[], Tensor]) -> Tensor:
         """`derive()`, or what it gave for this source and key before."""
-        if source.requires_grad or _is_transient(source):
-            return derive()
+        if torch.compiler.is_compiling() or source.requires_grad or _is_transient(source):
+            return derive()  # a compiled program would break off to look something up
         if not self._is_of(source):
             self._of = (source, source._version, source.data_ptr())
             self._known = {}
