@@ -38,6 +38,7 @@ from undegrade.restorers.rim_design import (
     MultiscaleDesign,
     ResidualDesign,
 )
+from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
 from undegrade.solvers.gradient_descent import GradientDescent
@@ -180,8 +181,10 @@ OPERATORS: dict[str, OperatorCase] = {
     "low resolution": OperatorCase(Downsample(2) @ Blur(_psf(3, 3), "replicate"), (2, 3, 8, 6)),
     "blur and gradient": OperatorCase(
         Stack(
-            (Blur(_psf(3, 3), "zero"), FiniteDifference()),
+            Blur(_psf(3, 3), "zero"),
+            FiniteDifference(),
             (torch.Size((3, 6, 7)), torch.Size((3, 2, 6, 7))),
+            torch.tensor([[2.0], [0.5]], dtype=torch.float64),
         ),
         (2, 3, 6, 7),
     ),
@@ -248,6 +251,13 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
             Blur(_psf(3, 3), "periodic"), uniform(2, 1, 5, 6)[rows], uniform(2)[rows] + 0.1
         ),
         (2, 1, 5, 6),
+    ),
+    "weighted squares": FunctionalCase(
+        lambda rows: WeightedSquares(
+            Blur(_psf(2, 1, 3, 3)[rows], "valid"),
+            uniform(2, 3, 3, 4)[rows],
+            5 * uniform(2, 3, 3, 4, seed=1)[rows],
+        )
     ),
     "fidelity of a blur": FunctionalCase(
         lambda rows: Fidelity(

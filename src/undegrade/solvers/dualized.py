@@ -1,11 +1,10 @@
 """A fidelity without a proximal map, moved to the dual side of a primal–dual method."""
 
-from collections.abc import Sequence
 from typing import final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from undegrade.core.functional import Composite, Convex, Fidelity, Objective
 from undegrade.core.image import Image, PerSample, spread
@@ -39,33 +38,52 @@ class Score(Convex):
 
 @final
 class Stack(LinearOperator):
-    """x ↦ (K₁x, K₂x, …), each flattened, one after the other: shape (b, n)."""
+    """x ↦ (s₁K₁x, s₂K₂x), each flattened, one after the other: shape (b, n).
 
-    def __init__(self, parts: Sequence[LinearOperator], shapes: Sequence[torch.Size]) -> None:
+    Arguments:
+        first: K₁.
+        second: K₂.
+        shapes: the shapes of their values, without the batch dimension.
+        scales: s₁ and s₂, shape (2, b) or (2, 1).
+    """
+
+    scales: Tensor
+
+    def __init__(
+        self,
+        first: LinearOperator,
+        second: LinearOperator,
+        shapes: tuple[torch.Size, torch.Size],
+        scales: Tensor,
+    ) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(parts)
-        self.shapes = tuple(shapes)
+        self.first, self.second, self.shapes = first, second, shapes
+        self.register_buffer("scales", scales)
 
-    def split(self, y: Flat) -> list[Tensor]:
-        """The parts of a stacked field, in their own shapes."""
-        pieces = y.split([shape.numel() for shape in self.shapes], dim=1)
-        return [p.reshape(-1, *s) for p, s in zip(pieces, self.shapes, strict=True)]
+    def split(self, y: Flat) -> tuple[Tensor, Tensor]:
+        """The two parts of a stacked field, in their own shapes, still scaled."""
+        first, second = y.split([shape.numel() for shape in self.shapes], dim=1)
+        return first.reshape(-1, *self.shapes[0]), second.reshape(-1, *self.shapes[1])
 
     def forward(self, x: Image) -> Flat:
-        return torch.cat([part(x).flatten(1) for part in self.parts], dim=1)
+        u, v = self.first(x), self.second(x)
+        u, v = spread(self.scales[0], u) * u, spread(self.scales[1], v) * v
+        return torch.cat((u.flatten(1), v.flatten(1)), dim=1)
 
     def adjoint(self, y: Flat) -> Image:
-        back = [k.adjoint(v) for k, v in zip(self.operators(), self.split(y), strict=True)]
-        return torch.stack(back).sum(0)
+        u, v = self.split(y)
+        first = self.first.adjoint(spread(self.scales[0], u) * u)
+        return first + self.second.adjoint(spread(self.scales[1], v) * v)
 
-    def operators(self) -> list[LinearOperator]:
-        """The operators K₁, K₂, …, typed."""
-        return [part for part in self.parts if isinstance(part, LinearOperator)]
+    def initial(self, y: Flat) -> Image:
+        """What the first operator makes of its part."""
+        u = self.split(y)[0]
+        return self.first.initial(u / spread(self.scales[0], u))
 
 
 @final
 class Separable(Convex):
-    """(v₁, v₂) ↦ f(v₁) + λ g(v₂) on stacked fields."""
+    """(v₁, v₂) ↦ f(v₁/s₁) + λ g(v₂/s₂) on stacked fields, with the scales of the stack."""
 
     weight: Tensor
 
@@ -75,26 +93,33 @@ class Separable(Convex):
         self.register_buffer("weight", weight)
 
     def forward(self, x: Flat) -> PerSample:
-        u, v = self.stack.split(x)
+        u, v = self._unscaled(x)
         return self.first(u) + self.weight.to(x) * self.second(v)
 
     def prox(self, v: Flat, step: float | PerSample) -> Flat:
-        first, second = self.stack.split(v)
-        moved = self.first.prox(first, step), self.second.prox(second, step * self.weight.to(v))
-        return torch.cat([part.flatten(1) for part in moved], dim=1)
+        first, second = self._unscaled(v)
+        one, two = self.stack.scales.to(v)
+        first = spread(one, first) * self.first.prox(first, step / one**2)
+        second = spread(two, second) * self.second.prox(second, step * self.weight.to(v) / two**2)
+        return torch.cat((first.flatten(1), second.flatten(1)), dim=1)
 
     def conjugate(self, p: Flat) -> PerSample:
-        u, v = self.stack.split(p)
+        (u, v), (one, two) = self.stack.split(p), self.stack.scales.to(p)
         weight = self.weight.to(p).clamp(min=torch.finfo(p.dtype).tiny)
-        return self.first.conjugate(u) + weight * self.second.conjugate(v / spread(weight, v))
+        lifted = spread(two / weight, v) * v
+        return self.first.conjugate(spread(one, u) * u) + weight * self.second.conjugate(lifted)
+
+    def _unscaled(self, x: Flat) -> tuple[Tensor, Tensor]:
+        (u, v), (one, two) = self.stack.split(x), self.stack.scales.to(x)
+        return u / spread(one, u), v / spread(two, v)
 
 
 @final
 class Dualized(Composite):
-    """(score, λ·prior) ∘ (A, K): an objective whose two terms both wait on the dual side.
+    """(score, λ·prior) ∘ (sA, K): an objective whose two terms both wait on the dual side.
 
-    The two fields take their own step sizes, in the ratio of the squared norms of K and A, so that
-    neither operator slows the other. `dualize` makes the objective that `PrimalDual` takes.
+    s makes the two operators equally long, so that neither slows the other down. `dualize` makes
+    the objective that `PrimalDual` takes.
 
     References:
         Condat, A primal–dual splitting method for convex optimization (2013).
@@ -103,11 +128,14 @@ class Dualized(Composite):
     Arguments:
         fidelity: −log p(y | Ax), A linear, the likelihood convex.
         prior: λ's functional g ∘ K.
-        weight: λ.
+        weight: λ, one number or one per sample.
         x: an image of the shape that A takes.
+
+    Raises:
+        ValueError: the operator is not linear.
     """
 
-    scale: Tensor
+    bound: Tensor
 
     def __init__(self, fidelity: Fidelity, prior: Composite, weight: Tensor, x: Image) -> None:
         super().__init__()
@@ -117,13 +145,14 @@ class Dualized(Composite):
                 f"a primal–dual method needs a linear operator, got {type(A).__name__}; "
                 "use L-BFGS for a non-linear one"
             )
-        self.prior = prior
-        self.score = Score(fidelity.likelihood, fidelity.y)
         shapes = fidelity.y.shape[1:], prior.inner(x[:1]).shape[1:]
-        self.stack = Stack((A, prior.inner), shapes)
-        self.separable = Separable(self.score, prior.outer, weight.to(x).expand(len(x)), self.stack)
         largest = 1.05 * squared_norm(lambda u: A.adjoint(A(u)), tuple(x.shape), x)
-        self.register_buffer("scale", prior.squared_norm(x) / largest, persistent=False)
+        bound = prior.squared_norm(x)
+        scales = torch.stack(((bound / largest).sqrt(), torch.ones_like(bound)))
+        self.stack = Stack(A, prior.inner, shapes, scales)
+        self.register_buffer("bound", 2 * bound, persistent=False)
+        score = Score(fidelity.likelihood, fidelity.y)
+        self.separable = Separable(score, prior.outer, weight.to(x).expand(len(x)), self.stack)
 
     @property
     def outer(self) -> Separable:
@@ -134,17 +163,8 @@ class Dualized(Composite):
         return self.stack
 
     def squared_norm(self, x: Image) -> PerSample:
-        """Of the scaled pair: twice that of K."""
-        return 2 * self.prior.squared_norm(x)
-
-    def ascend(self, p: Flat, x: Image, step: PerSample, weight: PerSample) -> Flat:
-        first, second = self.stack.split(p)
-        ours = step * self.scale
-        lifted = first + spread(ours, first) * self.stack.operators()[0](x)
-        first = self.score.prox_conjugate(lifted, ours)
-        lam = weight * self.separable.weight.to(x)
-        second = self.prior.ascend(second, x, step, lam)
-        return torch.cat((first.flatten(1), second.flatten(1)), dim=1)
+        """Twice that of K, as sA is as long as K."""
+        return self.bound.to(x)
 
 
 def dualize(
