@@ -124,3 +124,9 @@ def test_what_is_refused() -> None:
                 b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", short)
                 + _chunk(b"IEND", b"")
         )  # fmt: skip
+
+
+def test_ties_of_the_paeth_predictor() -> None:
+    """Few levels, so that the three distances are often equal."""
+    image = np.random.default_rng(1).integers(0, 4, (30, 40, 3), dtype=np.uint16) * 257
+    np.testing.assert_array_equal(_read(_encode(image, [4], interlaced=False)), image)
