@@ -1,5 +1,6 @@
 """Total variation restoration: any degradation, nothing to choose."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -12,8 +13,9 @@ from undegrade.core.image import Image, PerSample, norm
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.restorer import Measurement
-from undegrade.core.solver import Observer, Result, Stop, solve, until
+from undegrade.core.solver import Observer, Result, solve, until
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.operators.mask import Mask
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
@@ -63,11 +65,9 @@ class Variational:
     iterations: int = 500
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
-        y = measurement.y
-        x0 = measurement.operator.initial(y)
+        x0 = _first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
-        stop = until(iterations=self.iterations, residual=self.tolerance, every=5)
-        return self._solve(measurement, weight, (x0, None), stop, observe)[0]
+        return self._solve(measurement, weight, (x0, None), self.tolerance, observe)[0]
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
@@ -76,14 +76,15 @@ class Variational:
             return y.new_full((len(y),), self.weight)
         precision = measurement.likelihood.precision(y)
 
+        trial = dataclasses.replace(self, iterations=TRIAL)
+
         def path(data: Tensor) -> Predict:
             at: Start = (x0, None)
             moved = Measurement(data, operator, measurement.likelihood)
 
             def predict(weight: PerSample) -> Tensor:
                 nonlocal at
-                stop = until(iterations=TRIAL, every=TRIAL)
-                at = self._solve(moved, weight, at, stop, ())[1]
+                at = trial._solve(moved, weight, at, 0.0, ())[1]
                 return operator(at[0])
 
             return predict
@@ -103,16 +104,20 @@ class Variational:
         measurement: Measurement,
         weight: PerSample,
         start: Start,
-        stop: Stop,
+        tolerance: float,
         observe: Sequence[Observer],
     ) -> tuple[Result[Any], Start]:
         """The solution, and from where to go on to that of another weight."""
         x0, dual = start
+        most, every = self.iterations, min(5, self.iterations)
         split = self._split(measurement, weight, x0)
         if split is None:
             objective = self.objective(measurement, weight)
+            # the gain that the quadratic model expects is a small part of what is still to come
+            stop = until(iterations=most, residual=tolerance / 30, every=every)
             found = solve(LBFGS(), objective, x0, stop=stop, observe=observe)
             return found, (found.x, None)
+        stop = until(iterations=most, residual=tolerance, every=every)
         result = solve(PrimalDual(dual=dual), split, x0, stop=stop, observe=observe)
         return result, (result.x, result.state.p)
 
@@ -125,6 +130,15 @@ class Variational:
         squares = _strongly_convex(measurement)
         prior = TotalVariation(self.coupling, self.smoothing)
         return None if squares is None else Objective(squares, prior, weight)
+
+
+def _first_estimate(measurement: Measurement) -> Image:
+    """What the operator makes of the measurement, with lost entries filled from around."""
+    y = measurement.y
+    trusted = measurement.likelihood.precision(y) > 0
+    if not bool(trusted.all()):
+        y = Mask(trusted).initial(y)
+    return measurement.operator.initial(y)
 
 
 def _strongly_convex(measurement: Measurement) -> LeastSquares | None:

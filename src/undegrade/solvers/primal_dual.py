@@ -61,7 +61,7 @@ class PrimalDual:
         dual: where the dual field starts, such as that of a neighboring weight; zero when None.
     """
 
-    ratio: float = 0.05
+    ratio: float = 0.005
     dual: Tensor | None = None
 
     def init(self, problem: PrimalDualProblem, x0: Image) -> PrimalDualState:
