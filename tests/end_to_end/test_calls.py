@@ -195,6 +195,14 @@ def test_sixteen_bits_alpha_and_gray(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_degraded_picture_is_not_bent_to_a_palette(run: Run) -> None:
+    Image.open("a.png").quantize(30).save("palette.png")
+    assert run("degrade palette.png y.png --noise gaussian:0.05")[0] == 0
+    noise = read_image("y.png") - read_image("palette.png")
+    assert noise.std().item() == pytest.approx(0.05, rel=0.1)
+
+
+@pytest.mark.usefixtures("folder")
 def test_one_pixel(run: Run) -> None:
     write_image("dot.png", torch.full((1, 1, 1, 1), 0.4))
     status, _, err = run("restore dot.png --output out --noise gaussian:0.1 --reference dot.png")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, final
 
@@ -50,12 +50,12 @@ def degrade(command: Degrade) -> None:
     source, target = command.input, command.output
     refuse_overwriting(target, [source])
     picture = read_picture(source)
-    picture.form.suited_to(target)
+    form = replace(picture.form, palette=False).suited_to(target)  # 256 colors are no noise
     generator = torch.Generator().manual_seed(command.seed)
     degradation = command.known.build(picture.pixels.shape, generator)
     y = degradation.degrade(picture.pixels, generator)
     with appearing_in(target.parent) as folder:
-        write_picture(folder / target.name, picture.with_pixels(y))
+        write_picture(folder / target.name, replace(picture.with_pixels(y), form=form))
         write_description(folder / f"{target.name}.json", degradation)
     sys.stdout.write(f"{target}\n{target}.json\n")
 
