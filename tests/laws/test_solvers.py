@@ -127,7 +127,7 @@ def test_float32_comes_as_close_as_float32_can(case):
     result = solve(case.solver, problem, case.start().float(), stop=stop)
     assert result.x.dtype == torch.float32
     assert set(result.status) <= {Status.CONVERGED, Status.STALLED}
-    torch.testing.assert_close(result.x.double(), closed_form(case), rtol=0, atol=2e-3)
+    torch.testing.assert_close(result.x.double(), closed_form(case), rtol=0, atol=5e-3)
 
 
 def test_arguments_stay_as_they_were(case):
