@@ -1,0 +1,46 @@
+"""Rows of figures: printed while they come, kept as CSV and Markdown in benchmarks/results."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+import undegrade as ud
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+RESULTS = Path(__file__).parent / "results"
+Row = Mapping[str, object]
+
+
+def write(name: str, command: str, rows: Sequence[Row]) -> None:
+    """Replace results/NAME.csv and results/NAME.md, and print the table."""
+    RESULTS.mkdir(exist_ok=True)
+    columns = list(rows[0])
+    with (RESULTS / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(row[c]) for c in columns) + " |" for row in rows]
+    text = "\n".join([f"`{command}`", "", *lines, ""])
+    (RESULTS / f"{name}.md").write_text(text)
+    print(text, flush=True)
+
+
+def mean(values: Sequence[float], digits: int = 2) -> float:
+    return round(sum(values) / len(values), digits)
+
+
+def pictures(folder: str, every: int = 1) -> list[tuple[int, Path]]:
+    """Numbered pictures of a data folder, every n-th of them.
+
+    Raises:
+        FileNotFoundError: the folder is not there.
+    """
+    paths = sorted(p for p in (DATA / folder).iterdir() if p.suffix.lower() in {".png", ".jpg"})
+    return list(enumerate(paths))[::every]
+
+
+def score(x: torch.Tensor, truth: torch.Tensor) -> float:
+    return float(ud.psnr(x, truth))
