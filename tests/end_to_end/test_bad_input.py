@@ -250,6 +250,12 @@ def test_a_benchmark_that_makes_no_sense(folder: Path, run: Run) -> None:
     _refused(folder, run, line.format(".", "nois=gaussian:1", "wiener"), "--noise")
 
 
+def test_a_training_without_pictures(folder: Path, run: Run) -> None:
+    (folder / "none").mkdir()
+    _refused(folder, run, "train --images none --output out", "no pictures in none")
+    _refused(folder, run, "train --images missing --output out", "missing")
+
+
 def _limited(folder: Path, line: str, size: int) -> tuple[int, str]:
     """The command in a process that may not write files larger than `size`."""
     ran = subprocess.run(

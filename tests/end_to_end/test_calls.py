@@ -229,6 +229,21 @@ def test_help_of_every_command(run: Run, command: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_training_and_its_continuation(folder: Path, run: Run) -> None:
+    (folder / "photos").mkdir()
+    write_image("photos/one.png", scene(40, 40))
+    line = (
+        "train --images photos --output trained --iterations {} --batch 1 --crops 32 32 "
+        "--scales 1.0 design:residual-design --design.steps 2 --design.width 4 --design.blocks 1"
+    )
+    for iterations in (1, 2):
+        status, out, err = run(line.format(iterations))
+        assert (status, err) == (0, "")
+        assert out.endswith("trained/weights.safetensors\n")
+    assert (folder / "trained" / "checkpoint-000000002.pt").exists()
+
+
+@pytest.mark.slow
 def test_the_overview_is_quick() -> None:
     before = os.times()
     subprocess.run([sys.executable, "-m", "undegrade", "--help"], check=True, capture_output=True)

@@ -17,7 +17,7 @@ def run(args: Sequence[str]) -> int:
 
         def watch(progress: Progress) -> None:
             bar.show(progress.iteration, f"loss {progress.loss.item():.3g}")
-            if progress.validation is not None:
+            if progress.validation:
                 scores = "  ".join(f"{k} {v:.2f} dB" for k, v in progress.validation.items())
                 sys.stdout.write(f"{progress.iteration}  {scores}\n")
 
