@@ -1,6 +1,7 @@
 """The page is whole, offline and safe, and its curves are where they belong."""
 
 import base64
+import dataclasses
 import io
 import math
 import re
@@ -90,6 +91,16 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert not re.search(r"https?://|@import|url\(", page)
     for words in ("Title", "Note.", "23.46", "converged: the residual is below", "--method two"):
         assert words in page
+
+
+def test_a_page_without_truth_has_no_scores(tmp_path: Path) -> None:
+    cases = [dataclasses.replace(_case(name), truth=None) for name in ("p.png", "q.png")]
+    write_report(tmp_path / "r.html", "Title", cases)
+    page = (tmp_path / "r.html").read_text("utf-8")
+    reader = _Balance()
+    reader.feed(page)
+    assert not reader.faults
+    assert not re.search("<th[^>]*>(PSNR|SSIM|gain)</th>", page)
 
 
 def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:
