@@ -22,6 +22,7 @@ from undegrade.priors.total_variation import RootTotalVariation
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
+from undegrade.solvers.line_search import _trial
 from undegrade.solvers.proximal_gradient import ProximalGradient
 
 SHAPE = (2, 3, 9, 8)
@@ -227,3 +228,38 @@ def test_bad_settings_say_what_was_expected():
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_one_image_in_a_box_never_depends_on_its_neighbors():
+    problem, x0 = restoration(0.0, 1.0), uniform(*SHAPE, seed=1)
+    stop = until(iterations=2000, residual=1e-6)
+    together = solve(LBFGS(), problem, x0, stop=stop)
+    for i in range(2):
+        rows = slice(i, i + 1)
+        fidelity = Fidelity(problem.fidelity.operator, Gaussian(0.1), problem.fidelity.y[rows])
+        alone = Objective(fidelity, problem.prior, problem.weight[rows], problem.constraint)
+        result = solve(LBFGS(), alone, x0[rows], stop=stop)
+        assert result.iterations == together.iterations[rows]
+        torch.testing.assert_close(result.x, together.x[rows], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory", [1, 3])
+def test_no_more_steps_are_remembered_than_asked_for(memory):
+    x0 = uniform(*SHAPE, seed=1)
+    result = solve(LBFGS(memory=memory), restoration(), x0, stop=until(iterations=8))
+    assert len(result.state.pairs) == memory
+
+
+def test_the_slope_along_a_path_is_that_of_the_projected_path():
+    problem, x = restoration(0.0, 1.0), uniform(*SHAPE, seed=1)
+    direction = 4 * uniform(*SHAPE, seed=2) - 2
+    gradient = problem.grad(x)
+
+    def at(step: float) -> tuple[Tensor, Tensor]:
+        steps = torch.full((2,), step, dtype=x.dtype)
+        point, slope, _ = _trial(problem, x, gradient, direction, steps)
+        return point.value, slope
+
+    for step in (0.1, 0.4):
+        slope = (at(step + 1e-6)[0] - at(step - 1e-6)[0]) / 2e-6
+        torch.testing.assert_close(at(step)[1], slope, rtol=1e-4, atol=1e-4)
