@@ -45,6 +45,8 @@ def settings(output: Path, minutes: float) -> Train:
         batch=8,
         crops=(48, 64),
         scales=(1.0, 0.5),
+        kernel_rate=0.02,
+        learning_rate=2e-3,
         save_every=500,
         accelerator="cpu",
     )

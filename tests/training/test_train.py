@@ -129,12 +129,12 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(folder, tmp_path):
 )
 def test_training_makes_every_machine_better(folder, tmp_path, design):
     losses = []
-    chosen = settings(folder, tmp_path, design=design, iterations=60, batch=4, save_every=60)
+    chosen = settings(folder, tmp_path, design=design, iterations=40, save_every=40)
     train(
         replace(chosen, mixture=replace(DENOISING, noise=50.0, gray=0.0)),
         [lambda p: losses.append(float(p.loss))],
     )
-    assert np.mean(losses[-10:]) < 0.75 * np.mean(losses[:5])
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
 
 
 def test_the_whole_mixture_trains_with_recomputing_and_accumulation(folder, tmp_path):
@@ -146,10 +146,17 @@ def test_the_whole_mixture_trains_with_recomputing_and_accumulation(folder, tmp_
     assert np.isfinite(losses).all()
 
 
-def test_accumulating_equals_a_larger_batch_in_what_it_draws(folder, tmp_path):
-    progress = []
-    train(settings(folder, tmp_path, accumulate=3, iterations=2), [progress.append])
-    assert [p.iteration for p in progress] == [1, 2]
+def test_accumulating_draws_several_batches_and_updates_once(folder, tmp_path):
+    states = []
+    for accumulate, iterations in ((3, 1), (1, 3)):
+        output = tmp_path / str(accumulate)
+        chosen = settings(folder, output, accumulate=accumulate, iterations=iterations)
+        train(replace(chosen, crops=(16, 16), save_every=iterations))
+        states.append(load_checkpoint(output / f"checkpoint-{iterations:09d}.pt"))
+    assert all(map(torch.equal, states[0]["dice"], states[1]["dice"]))
+    counts = [s["optimizer"]["state"][p]["count"] for s, p in zip(states, (6, 6), strict=True)]
+    assert [s["iteration"] for s in states] == [1, 3]
+    assert counts == [1, 3]
 
 
 def test_validation_writes_a_curve(folder, tmp_path):
@@ -169,6 +176,8 @@ def test_weights_say_where_they_come_from(folder, tmp_path):
     assert design == TINY
     assert about["iteration"] == "2"
     assert "crops=(16, 20)" in about["training"]
+    assert about["data"] == folder.name
+    assert str(folder.parent) not in str(about)
     average = load_checkpoint(tmp_path / "checkpoint-000000002.pt")["average"]
     assert all(torch.equal(t, average[name]) for name, t in rim.state_dict().items())
 

@@ -3,6 +3,7 @@
 import csv
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -105,10 +106,18 @@ class Run:
         }
         save_checkpoint(checkpoint_path(output, self.iteration), content)
         keep_newest(output, 2)
-        about = {"iteration": str(self.iteration), "training": repr(settings)}
-        save_weights(output / "weights.safetensors", self.average, settings.design, about)
+        save_weights(output / "weights.safetensors", self.average, settings.design, self._about())
         _append(output / "curve.csv", {"iteration": float(self.iteration), **values})
         return values
+
+    def _about(self) -> dict[str, str]:
+        """What the weights tell of their making; nothing of where it happened."""
+        elsewhere = replace(self.settings, images=(), output=Path(), validate=None)
+        return {
+            "data": ", ".join(folder.name for folder in self.settings.images),
+            "iteration": str(self.iteration),
+            "training": repr(elsewhere),
+        }
 
     def _loss(self) -> Tensor:
         settings = self.settings

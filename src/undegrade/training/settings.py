@@ -27,7 +27,8 @@ class Train:
         batch: crops per device and step.
         short: first iterations, in which only the first step is trained: they are that much faster.
         crops: side lengths of the crops in the first part and in the last quarter.
-        kernel_rate, learning_rate: highest step sizes, of the kernels and of all other weights.
+        kernel_rate: highest step size of the kernels (of orthogonalized momentum).
+        learning_rate: highest step size of all other weights (of AdamW).
         warm_up: iterations until the step sizes are at their highest.
         cool_down: last part of the training, over which they fall to almost nothing.
         weight_decay: relative to the step size.
@@ -37,7 +38,9 @@ class Train:
         scales: sizes of the copies of each picture.
         accumulate: batches per update.
         precision: of lightning-fabric, such as "32-true" or "bf16-mixed".
-        accelerator, devices, nodes: of lightning-fabric.
+        accelerator: of lightning-fabric: "auto", "cpu" or "cuda".
+        devices: processes per machine.
+        nodes: machines.
         seed: decides everything that is drawn.
         save_every: iterations between checkpoints (and validations).
         seconds: stop (and save) after this time, to be continued; 0 means never.
@@ -54,8 +57,8 @@ class Train:
     batch: int = 16
     crops: tuple[int, int] = (96, 144)
     short: int = 0
-    kernel_rate: float = 0.02
-    learning_rate: float = 1e-3
+    kernel_rate: float = 0.005
+    learning_rate: float = 5e-4
     warm_up: int = 100
     cool_down: float = 0.6
     weight_decay: float = 0.01
