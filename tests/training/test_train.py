@@ -193,6 +193,16 @@ def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_it_used(folder, tm
     assert content["iteration"] == 6
 
 
+def test_a_training_may_begin_with_the_weights_of_another(folder, tmp_path):
+    path = train(settings(folder, tmp_path / "first", iterations=2))
+    rim = initial_machine(settings(folder, tmp_path, start_from=path, seed=5))
+    written = load_file(path)
+    assert all(torch.equal(t, written[name]) for name, t in rim.state_dict().items())
+    other = MultiscaleDesign(widths=(4, 8), middle=1)
+    with pytest.raises(ValueError, match="holds another machine"):
+        initial_machine(settings(folder, tmp_path, start_from=path, design=other))
+
+
 def test_another_machines_checkpoints_are_refused(folder, tmp_path):
     train(settings(folder, tmp_path, iterations=2))
     other = settings(folder, tmp_path, design=MultiscaleDesign(widths=(4, 8), middle=1))

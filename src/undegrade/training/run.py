@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from undegrade.core.functional import Fidelity
 from undegrade.restorers.rim_design import design_to_json
-from undegrade.restorers.rim_weights import save_weights
+from undegrade.restorers.rim_weights import load_weights, save_weights
 from undegrade.solvers.rim import RIM
 from undegrade.training.checkpoint import (
     checkpoint_path,
@@ -112,7 +112,7 @@ class Run:
 
     def _about(self) -> dict[str, str]:
         """What the weights tell of their making; nothing of where it happened."""
-        elsewhere = replace(self.settings, images=(), output=Path(), validate=None)
+        elsewhere = replace(self.settings, images=(), output=Path(), start_from=None, validate=None)
         return {
             "data": ", ".join(folder.name for folder in self.settings.images),
             "iteration": str(self.iteration),
@@ -157,10 +157,20 @@ class Run:
 
 
 def initial_machine(settings: Train) -> RIM:
-    """The machine before training: the seed's, without moving the global generator."""
+    """The machine before training: the seed's (the global generator stays), or that of a file.
+
+    Raises:
+        ValueError: the file holds another machine than the design.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)  # inside a fork: the caller's generator stays
+        torch.manual_seed(settings.seed)
         rim = settings.design.build()
+    if settings.start_from is not None:
+        rim, design, _ = load_weights(settings.start_from)
+        if design != settings.design:
+            raise ValueError(
+                f"{settings.start_from} holds another machine: {design_to_json(design)}"
+            )
     rim.recompute = settings.recompute
     return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 

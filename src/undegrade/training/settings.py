@@ -22,6 +22,7 @@ class Train:
         output: folder for what is written.
         design: the machine.
         mixture: the degradations, and how often each.
+        start_from: file of weights to begin with instead of random ones.
         validate: folder of pictures for the validation curve; none without.
         iterations: length of the training; step sizes fall toward its end.
         batch: crops per device and step.
@@ -52,6 +53,7 @@ class Train:
     output: Path
     design: Design = field(default_factory=MultiscaleDesign)
     mixture: Mixture = field(default_factory=Mixture)
+    start_from: Path | None = None
     validate: Path | None = None
     iterations: int = 100_000
     batch: int = 16
