@@ -125,6 +125,32 @@ def test_a_gray_image_is_three_equal_channels():
     torch.testing.assert_close(gray.expand(-1, 3, -1, -1), color)
 
 
+class Noting(Averaging):
+    """Notes the error that it is told to expect, and moves the colors by 0, 0.1 and 0.2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[float] = []
+
+    def forward(self, features, hidden):
+        self.told.append(float(features[0, -1, 0, 0]))
+        move = 0.1 * torch.arange(3, dtype=features.dtype).reshape(1, 3, 1, 1)
+        return move.expand(len(features), -1, *features.shape[-2:]), hidden
+
+
+def test_a_gray_image_moves_by_the_mean_of_the_colors():
+    rim, p = RIM(Noting(), PreconditionedEvidence()), problem(2, 1)
+    x = solve(rim, p, torch.zeros_like(p.y), stop=until(iterations=1)).x
+    torch.testing.assert_close(x - rim.init(p, torch.zeros_like(p.y)).x, torch.full_like(x, 0.1))
+
+
+def test_every_step_is_told_the_error_to_expect():
+    cell, p = Noting(), problem()
+    rim = RIM(cell, PreconditionedEvidence(errors=(0.5, 0.4, 0.3)))
+    solve(rim, p, p.y, stop=until(iterations=3))
+    assert cell.told == pytest.approx([0.4, 0.3, 0.3])
+
+
 def test_other_numbers_of_channels_are_refused():
     p = problem(1, 2)
     with pytest.raises(ValueError, match="1 or 3 channels, got 2"):
