@@ -8,12 +8,17 @@ the vector instructions. Constants are taken from the arrays, so that float32 st
 # numba is not typed, and compiles the functions below rather than calling them.
 # pyright: basic
 
+import inspect
 import math
 
 import numba
 import numpy as np
 
-_compiled = numba.njit(parallel=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)
+
+def _compiled(loop):  # noqa: ANN001, ANN202
+    """The compiled loop. A run-time type checker may have wrapped it, and numba wants it bare."""
+    bare = inspect.unwrap(loop)
+    return numba.njit(parallel=True, fastmath={"contract", "reassoc", "nsz"}, cache=True)(bare)
 
 
 @_compiled

@@ -1,0 +1,37 @@
+"""What each method makes of a small photograph, in dB: a change of 0.05 dB is a change to explain."""
+
+import pytest
+import torch
+from skimage import data
+
+import undegrade as ud
+from undegrade.restorers import RESTORERS
+
+DEGRADATIONS = {
+    "noise": (ud.Identity(), ud.Gaussian(0.1)),
+    "blur": (ud.Blur(ud.gaussian_psf(1.2), "replicate"), ud.Gaussian(0.01)),
+    "low resolution": (
+        ud.Downsample(2) @ ud.Blur(ud.gaussian_psf(1.0), "replicate"),
+        ud.Gaussian(0.01),
+    ),
+}
+GOLDEN = {
+    ("variational", "noise"): 26.54,
+    ("variational", "blur"): 28.92,
+    ("variational", "low resolution"): 27.86,
+    ("wiener", "noise"): 28.31,
+    ("wiener", "blur"): 29.77,
+    ("quadratic", "noise"): 25.99,
+    ("quadratic", "blur"): 29.01,
+    ("quadratic", "low resolution"): 28.14,
+}
+
+
+@pytest.mark.parametrize(("method", "degradation"), GOLDEN, ids="-".join)
+def test_psnr(method, degradation):
+    pixels = torch.from_numpy(data.astronaut()[20:100, 180:260].copy())
+    x = pixels.permute(2, 0, 1)[None].float() / 255
+    A, eta = DEGRADATIONS[degradation]
+    y = eta.sample(A(x), torch.Generator().manual_seed(7))
+    restored = RESTORERS[method]().restore(ud.Measurement(y, A, eta)).x
+    assert float(ud.psnr(restored, x)) == pytest.approx(GOLDEN[method, degradation], abs=0.05)

@@ -1,0 +1,137 @@
+"""Total variation restoration as a user calls it, and the weight that it chooses."""
+
+import math
+
+import pytest
+import torch
+from skimage import data
+from torch import Tensor
+
+import undegrade as ud
+from undegrade.restorers.weight import _minimize, _root
+
+
+def picture(side: int = 64) -> Tensor:
+    """The face of scikit-image's astronaut, float32."""
+    pixels = torch.from_numpy(data.astronaut()[20 : 20 + side, 180 : 180 + side].copy())
+    return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def measured(A: ud.Operator, eta: ud.Likelihood, x: Tensor, seed: int = 1) -> ud.Measurement:
+    return ud.Measurement(eta.sample(A(x), torch.Generator().manual_seed(seed)), A, eta)
+
+
+def gain(m: ud.Measurement, x: Tensor, restorer: ud.Variational) -> float:
+    """How many dB better than the operator's own first estimate."""
+    return float(ud.psnr(restorer.restore(m).x, x) - ud.psnr(m.operator.initial(m.y), x))
+
+
+LOST = torch.rand(64, 64, generator=torch.Generator().manual_seed(0)) < 0.5
+PROBLEMS = {
+    "denoising": (ud.Identity(), ud.Gaussian(0.1), 6.3),
+    "photon noise": (ud.Identity(), ud.Poisson(50.0), 5.8),
+    "outliers": (ud.Identity(), ud.Laplace(0.07), 5.7),
+    "salt and pepper": (ud.Identity(), ud.SaltAndPepper(0.5), 21.0),
+    "blur": (ud.Blur(ud.motion_psf(9.0, 30.0), "replicate"), ud.Gaussian(0.01), 2.4),
+    "periodic blur": (ud.Blur(ud.gaussian_psf(1.5), "periodic"), ud.Gaussian(0.01), 2.1),
+    "valid blur": (ud.Blur(ud.disk_psf(2.0), "valid"), ud.Gaussian(0.01), 2.0),
+    "low resolution": (
+        ud.Downsample(2) @ ud.Blur(ud.gaussian_psf(1.0), "replicate"),
+        ud.Gaussian(0.01),
+        0.7,
+    ),
+    "lost pixels": (ud.Mask((~LOST).float()), ud.Gaussian(0.02), 0.2),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_degradation_gets_better_with_nothing_chosen(name):
+    A, eta, least = PROBLEMS[name]
+    x = picture()
+    assert gain(measured(A, eta, x), x, ud.Variational()) > least
+
+
+@pytest.mark.parametrize("name", ["denoising", "periodic blur", "low resolution", "photon noise"])
+def test_the_chosen_weight_is_nearly_the_best(name):
+    A, eta, _ = PROBLEMS[name]
+    x = picture()
+    m = measured(A, eta, x)
+    chosen = ud.Variational().choose_weight(m, A.initial(m.y))
+    scores = [
+        float(ud.psnr(ud.Variational(weight=float(chosen) * f).restore(m).x, x))
+        for f in (0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
+    ]
+    assert scores[3] > max(scores) - 0.35
+
+
+def test_the_discrepancy_principle_fits_to_the_noise():
+    x = picture()
+    m = measured(ud.Identity(), ud.Gaussian(0.1), x)
+    restored = ud.Variational(rule="discrepancy", tolerance=1e-5).restore(m).x
+    assert float((restored - m.y).square().mean().sqrt()) == pytest.approx(0.1, rel=0.03)
+
+
+def test_a_larger_weight_smooths_more():
+    x = picture()
+    m = measured(ud.Identity(), ud.Gaussian(0.1), x)
+    rough, smooth = (ud.Variational(weight=w).restore(m).x for w in (5.0, 20.0))
+    tv = ud.TotalVariation()
+    assert float(tv(smooth)) < 0.7 * float(tv(rough))
+
+
+@pytest.mark.parametrize("name", ["denoising", "blur", "outliers"])
+def test_a_batch_is_its_members(name):
+    A, eta, _ = PROBLEMS[name]
+    x = picture(48).double()
+    both = torch.cat((x, x.flip(-1).square()))
+    m = measured(A, eta, both)
+    together = ud.Variational().restore(m)
+    for i in range(2):
+        alone = ud.Variational().restore(ud.Measurement(m.y[i : i + 1], A, eta))
+        assert alone.status == together.status[i : i + 1]
+        torch.testing.assert_close(alone.x, together.x[i : i + 1], rtol=0, atol=1e-4)
+
+
+def test_a_nonlinear_degradation():
+    """A sensor that saturates softly."""
+    x = picture()
+    A = ud.Function(lambda u: torch.tanh(2 * u), lambda y: torch.atanh(y.clamp(0, 0.99)) / 2)
+    m = measured(A, ud.Gaussian(0.02), x)
+    assert gain(m, x, ud.Variational()) > 1.5
+
+
+def test_one_pixel_and_one_row():
+    for shape in ((1, 1, 1, 1), (1, 3, 1, 17)):
+        y = torch.full(shape, 0.3)
+        restored = ud.Variational().restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(0.1)))
+        torch.testing.assert_close(restored.x, y, rtol=0, atol=1e-5)
+
+
+def test_nothing_to_trust_is_survived():
+    y = torch.zeros(1, 1, 16, 16)
+    result = ud.Variational().restore(ud.Measurement(y, ud.Identity(), ud.SaltAndPepper(0.5)))
+    assert bool(result.x.isfinite().all())
+
+
+def test_the_search_for_a_minimum_is_per_sample():
+    best = torch.tensor([0.2, 3.0, 40.0])
+    found = _minimize(lambda w: (w.log() - best.log()).square(), torch.full((3,), 2.0), 20)
+    torch.testing.assert_close(found, best, rtol=1e-3, atol=0)
+
+
+def test_the_search_for_a_root_is_per_sample():
+    best = torch.tensor([0.2, 3.0, 40.0])
+    found = _root(lambda w: torch.tanh(w.log() - best.log()), torch.full((3,), 2.0), 12)
+    torch.testing.assert_close(found, best, rtol=1e-2, atol=0)
+
+
+def test_a_rule_is_used_as_an_object_too():
+    y = picture(32)
+    precision = torch.full_like(y, 100.0)
+    chosen = ud.UnbiasedRisk(evaluations=3).choose(
+        lambda data: lambda weight: data / (1 + weight.reshape(-1, 1, 1, 1)),
+        y,
+        precision,
+        torch.tensor([0.1]),
+    )
+    assert math.isfinite(float(chosen)) and float(chosen) > 0
