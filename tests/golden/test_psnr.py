@@ -1,4 +1,4 @@
-"""What each method makes of a small photograph, in dB: a change of 0.05 dB is a change to explain."""
+"""What each method makes of a small photograph, in dB. A change of 0.05 dB wants a reason."""
 
 import pytest
 import torch
