@@ -39,6 +39,7 @@ from undegrade.restorers.rim_design import (
     ResidualDesign,
 )
 from undegrade.restorers.weighted_squares import WeightedSquares
+from undegrade.solvers.alternating_directions import AlternatingDirections
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
 from undegrade.solvers.gradient_descent import GradientDescent
@@ -108,6 +109,7 @@ class SolverCase:
     tolerance: float
     iterations: int = 3000
     std: float = 0.1
+    single: float = 1e-7  # tolerance in float32
 
     def operator(self, rows: slice) -> LinearOperator:
         return Blur(_psf(2, 1, 3, 5)[rows], "periodic")
@@ -310,6 +312,9 @@ SOLVERS: dict[str, SolverCase] = {
     "l-bfgs with a long memory": SolverCase(LBFGS(memory=9), _smooth, 1e-12),
     "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
     "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
+    "alternating directions": SolverCase(
+        AlternatingDirections(ratio=3.0), _saddle, 1e-9, single=3e-6
+    ),
     "primal-dual": SolverCase(PrimalDual(ratio=10.0), _saddle, 1e-9),
 }
 

@@ -74,6 +74,7 @@ from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
 from .restorers.wiener import Wiener as Wiener
+from .solvers.alternating_directions import AlternatingDirections as AlternatingDirections
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.dualized import dualize as dualize
 from .solvers.evidence import GradientEvidence as GradientEvidence

@@ -123,7 +123,7 @@ def test_a_spent_budget_is_called_so(case):
 
 def test_float32_comes_as_close_as_float32_can(case):
     problem = case.quadratic(y=case.measured(BATCH).float()).to(torch.float32)
-    stop = until(iterations=case.iterations, residual=max(case.tolerance, 1e-7))
+    stop = until(iterations=case.iterations, residual=case.single)
     result = solve(case.solver, problem, case.start().float(), stop=stop)
     assert result.x.dtype == torch.float32
     assert set(result.status) <= {Status.CONVERGED, Status.STALLED}

@@ -50,6 +50,14 @@ def test_the_chosen_weight_is_nearly_the_best_one(operator):
     assert norm(operator(chosen.x - x)).item() <= 1.05 * best
 
 
+def test_a_faint_picture_gets_a_large_weight():
+    x = 0.5 + 0.05 * (clouds(1, 3, 48, 40) - 0.5)
+    m = measured(Identity(), 0.05, x)
+    tried = [Quadratic(weight=w).restore(m).x for w in (1e3, 3e3, 1e4, 3e4)]
+    best = min(norm(t - x).item() for t in tried)
+    assert norm(Quadratic().restore(m).x - x).item() <= 1.2 * best
+
+
 def test_the_discrepancy_principle_leaves_a_residual_of_the_size_of_the_noise():
     x = clouds(1, 3, 48, 40)
     m = measured(Identity(), 0.1, x)

@@ -97,6 +97,12 @@ def test_a_better_tolerance_means_a_better_value(solver, factor):
         assert (gap <= factor * tolerance).all()
 
 
+def test_steps_that_know_the_curvature_make_few_iterations():
+    x0, stop = uniform(*SHAPE, seed=1), until(iterations=5000, residual=1e-6)
+    assert max(solve(GradientDescent(), restoration(), x0, stop=stop).iterations) < 300
+    assert max(solve(LBFGS(), restoration(), x0, stop=stop).iterations) < 60
+
+
 def test_the_value_never_rises():
     problem, values = restoration(0.0, 1.0), []
 
