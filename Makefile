@@ -1,5 +1,5 @@
 .PHONY: demo test check laws bench interop format clean
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN := .venv/bin
 
 .venv/installed: pyproject.toml constraints.txt

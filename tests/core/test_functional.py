@@ -48,7 +48,9 @@ def test_only_what_may_be_learned_is_a_parameter(fidelity):
     assert not list(fixed.parameters())
     blur = Blur(nn.Parameter(torch.ones(3, 3) / 9))
     learned = Objective(
-        Fidelity(blur, Gaussian(0.5), uniform(*SHAPE)), Tikhonov(), nn.Parameter(torch.tensor([0.1]))
+        Fidelity(blur, Gaussian(0.5), uniform(*SHAPE)),
+        Tikhonov(),
+        nn.Parameter(torch.tensor([0.1])),
     )
     assert {name for name, _ in learned.named_parameters()} == {"weight", "fidelity.operator.psf"}
 

@@ -64,19 +64,18 @@ class LeastSquares(Convex):
         """f*(p) with its supremum over images at most half a range away from the range of x.
 
         By weak duality sup_u ⟨p, u⟩ − f(u) ≤ f̂*(q) + sup_u ⟨p − Aᵀq, u⟩ for every q, f̂ the score
-        of a prediction. q = (Ax − y)/std² makes p − Aᵀq vanish as x becomes optimal; for A = I
-        the choice q = p is tighter.
+        of a prediction. q = (Ax − y)/std² makes p − Aᵀq vanish as x becomes optimal. Where f is
+        strongly convex f*(p) itself is finite, and is returned.
         """
+        if bool((self.modulus(x) > 0).all()):
+            return self.conjugate(p)
         low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)
         margin = (high - low) / 2
         low, high = spread(low - margin, x), spread(high + margin, x)
         misfit = spread(self.std**-2, self.y) * (self.operator(x) - self.y)
-        best = x.new_full((len(x),), torch.inf)
-        for q in (misfit, self.operator(self.operator.normal_solve(p, 1e-6))):
-            left = p - self.operator.adjoint(q)
-            reach = torch.maximum(left * low, left * high).flatten(1).sum(1)
-            best = torch.minimum(best, self._dual_value(q) + reach)
-        return best
+        left = p - self.operator.adjoint(misfit)
+        reach = torch.maximum(left * low, left * high).flatten(1).sum(1)
+        return self._dual_value(misfit) + reach
 
     def _dual_value(self, q: Tensor) -> PerSample:
         return self.std**2 * inner(q, q) / 2 + inner(q, self.y)

@@ -24,6 +24,7 @@ from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.primal_dual import PrimalDual
 
+EVERY = 10  # iterations between two looks at the residual
 TRIAL = 20  # iterations per tried weight
 Start = tuple[Image, Tensor | None]
 """An image, and the dual field that belongs to it where the method has one."""
@@ -109,7 +110,8 @@ class Variational:
     ) -> tuple[Result[Any], Start]:
         """The solution, and from where to go on to that of another weight."""
         x0, dual = start
-        most, every = self.iterations, min(5, self.iterations)
+        # a gap costs as much as an iteration, and a trial does not want one
+        most, every = self.iterations, EVERY if tolerance else max(1, self.iterations)
         split = self._split(measurement, weight, x0)
         if split is None:
             objective = self.objective(measurement, weight)

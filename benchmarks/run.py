@@ -1,0 +1,28 @@
+"""Every benchmark, one after the other: `make bench`. Each also runs alone, as its page says."""
+
+import subprocess
+import sys
+
+NAMES = (
+    "tv_speed",
+    "memory",
+    "color_deblurring",
+    "tv_denoising",
+    "tv_protocols",
+    "compare_deconvolution",
+    "learned_speed",
+    "learned_denoising",
+    "learned_inverse",
+)
+
+
+def main() -> int:
+    failed = [
+        n for n in NAMES if subprocess.run([sys.executable, "-m", f"benchmarks.{n}"]).returncode
+    ]
+    print("failed: " + ", ".join(failed) if failed else "all benchmarks ran")
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
