@@ -2,6 +2,7 @@
 
 from undegrade.core.restorer import Restorer
 from undegrade.restorers.quadratic import Quadratic
+from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.restorers.variational import Variational
 from undegrade.restorers.wiener import Wiener
 
@@ -9,4 +10,5 @@ RESTORERS: dict[str, type[Restorer]] = {
     "variational": Variational,
     "quadratic": Quadratic,
     "wiener": Wiener,
+    "learned": RecurrentInference,
 }
