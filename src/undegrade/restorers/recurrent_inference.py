@@ -65,7 +65,8 @@ class RecurrentInference:
         stop = until(iterations=design.steps if self.steps is None else self.steps)
         with torch.no_grad():
             result = solve(rim, problem, start(measurement), stop=stop, observe=observe)
-        return dataclasses.replace(result, x=result.x.clamp(0, 1))
+            x = rim.evidence.finish(problem, result.state.known, result.x)
+        return dataclasses.replace(result, x=x.clamp(0, 1))
 
 
 def start(measurement: Measurement) -> Image:
