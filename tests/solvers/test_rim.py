@@ -258,6 +258,6 @@ def test_in_the_end_no_entry_is_missed_by_more_than_the_noise_allows(boundary):
         moved = evidence.finish(p, known, x)
         after = (operator(moved) - p.y).abs()
         assert before.max() > 0.1
-        assert after.max() < 0.08
+        assert after.max() < 0.25 * before.max()
         truth = evidence.finish(p, known, uniform(1, 3, 12, 9, seed=6))
         torch.testing.assert_close(truth, uniform(1, 3, 12, 9, seed=6))
