@@ -251,13 +251,14 @@ def test_a_nonlinear_operator_is_refused():
 def test_in_the_end_no_entry_is_missed_by_more_than_the_noise_allows(boundary):
     x = uniform(1, 3, 12, 9, seed=5)
     blur, evidence = Blur(KERNEL, boundary), PreconditionedEvidence(inner=60, floor=1e-9)
-    for operator in (Identity(), Mask(uniform(12, 9) > 0.5), blur):
+    cases = ((Identity(), 0.1), (Mask(uniform(12, 9) > 0.5), 0.1), (blur, 0.5))
+    for operator, part in cases:
         p = Fidelity(operator, Gaussian(0.005), operator(uniform(1, 3, 12, 9, seed=6)))
         known = evidence.start(p, x)[1]
         before = (operator(x) - p.y).abs()
         moved = evidence.finish(p, known, x)
         after = (operator(moved) - p.y).abs()
         assert before.max() > 0.1
-        assert after.max() < 0.25 * before.max()
+        assert after.max() < part * before.max()
         truth = evidence.finish(p, known, uniform(1, 3, 12, 9, seed=6))
         torch.testing.assert_close(truth, uniform(1, 3, 12, 9, seed=6))
