@@ -15,7 +15,8 @@ from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
-from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference, start
+from undegrade.restorers.first_estimate import first_estimate
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.restorers.rim_design import (
     GatedDesign,
     MultiscaleDesign,
@@ -102,7 +103,7 @@ def test_salt_and_pepper_starts_from_filled_holes(weights):
     x, likelihood = 0.2 + 0.6 * photograph(), SaltAndPepper(0.5)
     y = likelihood.sample(x, torch.Generator().manual_seed(1))
     m = Measurement(y, Identity(), likelihood)
-    assert (start(m) - x).abs().mean() < 0.3 * (y - x).abs().mean()
+    assert (first_estimate(m) - x).abs().mean() < 0.3 * (y - x).abs().mean()
     assert RecurrentInference(weights=weights).restore(m).x.shape == x.shape
 
 

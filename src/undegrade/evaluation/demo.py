@@ -50,31 +50,31 @@ DEMONSTRATIONS = (
         title="Blur and noise",
         name="blur",
         known=Specification(blur="motion:15:30", noise="gaussian:0.02"),
-        methods=("wiener", "quadratic", "variational"),
+        methods=("wiener", "quadratic", "variational", "learned"),
     ),
     Demonstration(
         title="Noise",
         name="noise",
         known=Specification(noise="gaussian:0.1"),
-        methods=("wiener", "variational"),
+        methods=("wiener", "variational", "learned"),
     ),
     Demonstration(
         title="Low resolution",
         name="low-resolution",
         known=Specification(blur="gaussian:1", downsample=2, noise="gaussian:0.01"),
-        methods=("quadratic", "variational"),
+        methods=("quadratic", "variational", "learned"),
     ),
     Demonstration(
         title="Missing pixels",
         name="missing",
         known=Specification(mask=0.5, noise="gaussian:0.02"),
-        methods=("quadratic", "variational"),
+        methods=("quadratic", "variational", "learned"),
     ),
     Demonstration(
         title="Salt and pepper",
         name="salt-and-pepper",
         known=Specification(noise="salt-and-pepper:0.4"),
-        methods=("quadratic", "variational"),
+        methods=("quadratic", "variational", "learned"),
     ),
 )
 

@@ -13,6 +13,7 @@ from undegrade.core.restorer import Measurement
 from undegrade.core.solver import Observer, Result, solve, until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
+from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.variational import Rule
 from undegrade.restorers.weight import Discrepancy, Predict, UnbiasedRisk, WeightRule
 from undegrade.restorers.weighted_squares import WeightedSquares
@@ -53,7 +54,7 @@ class Quadratic:
     iterations: int = 200
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
-        x0 = measurement.operator.initial(measurement.y)
+        x0 = first_estimate(measurement)
         objective = self.objective(measurement, self.choose_weight(measurement, x0))
         stop = until(iterations=self.iterations, residual=self.tolerance)
         return solve(ConjugateGradient(), objective, x0, stop=stop, observe=observe)

@@ -11,11 +11,10 @@ from typing import final
 import torch
 
 from undegrade.core.functional import Fidelity
-from undegrade.core.image import Image
 from undegrade.core.restorer import Measurement
 from undegrade.core.solver import Observer, Result, solve, until
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
-from undegrade.operators.mask import Mask
+from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.rim_design import Design
 from undegrade.restorers.rim_weights import load_weights
 from undegrade.solvers.rim import RIM, RIMState
@@ -64,17 +63,9 @@ class RecurrentInference:
         problem = Fidelity(measurement.operator, measurement.likelihood, y)
         stop = until(iterations=design.steps if self.steps is None else self.steps)
         with torch.no_grad():
-            result = solve(rim, problem, start(measurement), stop=stop, observe=observe)
+            result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
             x = rim.evidence.finish(problem, result.state.known, result.x)
         return dataclasses.replace(result, x=x.clamp(0, 1))
-
-
-def start(measurement: Measurement) -> Image:
-    """The operator's first estimate, from a measurement whose lost entries were filled."""
-    y, precision = measurement.y, measurement.likelihood.precision(measurement.y)
-    lost = precision <= 0
-    filled = Mask(~lost).initial(y) if bool(lost.any()) else y
-    return measurement.operator.initial(torch.where(lost, filled, y))
 
 
 @functools.lru_cache(maxsize=2)

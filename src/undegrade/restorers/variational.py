@@ -15,10 +15,10 @@ from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.restorer import Measurement
 from undegrade.core.solver import Observer, Result, solve, until
 from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.operators.mask import Mask
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
+from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.weight import Discrepancy, Predict, UnbiasedRisk, WeightRule
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
@@ -66,7 +66,7 @@ class Variational:
     iterations: int = 500
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
-        x0 = _first_estimate(measurement)
+        x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
         return self._solve(measurement, weight, (x0, None), self.tolerance, observe)[0]
 
@@ -132,15 +132,6 @@ class Variational:
         squares = _strongly_convex(measurement)
         prior = TotalVariation(self.coupling, self.smoothing)
         return None if squares is None else Objective(squares, prior, weight)
-
-
-def _first_estimate(measurement: Measurement) -> Image:
-    """What the operator makes of the measurement, with lost entries filled from around."""
-    y = measurement.y
-    trusted = measurement.likelihood.precision(y) > 0
-    if not bool(trusted.all()):
-        y = Mask(trusted).initial(y)
-    return measurement.operator.initial(y)
 
 
 def _strongly_convex(measurement: Measurement) -> LeastSquares | None:
