@@ -24,8 +24,7 @@ from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.primal_dual import PrimalDual
 
-EVERY = 10  # iterations between two looks at the residual
-TRIAL = 20  # iterations per tried weight
+TRIAL = 30  # iterations per tried weight, and between two looks at a duality gap, which are dear
 Start = tuple[Image, Tensor | None]
 """An image, and the dual field that belongs to it where the method has one."""
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
@@ -110,16 +109,15 @@ class Variational:
     ) -> tuple[Result[Any], Start]:
         """The solution, and from where to go on to that of another weight."""
         x0, dual = start
-        # a gap costs as much as an iteration, and a trial does not want one
-        most, every = self.iterations, EVERY if tolerance else max(1, self.iterations)
+        most = self.iterations
         split = self._split(measurement, weight, x0)
         if split is None:
             objective = self.objective(measurement, weight)
             # the gain that the quadratic model expects is a small part of what is still to come
-            stop = until(iterations=most, residual=tolerance / 30, every=every)
+            stop = until(iterations=most, residual=tolerance / 30, every=5)
             found = solve(LBFGS(), objective, x0, stop=stop, observe=observe)
             return found, (found.x, None)
-        stop = until(iterations=most, residual=tolerance, every=every)
+        stop = until(iterations=most, residual=tolerance, every=TRIAL)
         result = solve(PrimalDual(dual=dual), split, x0, stop=stop, observe=observe)
         return result, (result.x, result.state.p)
 
