@@ -11,12 +11,12 @@ demo: .venv/installed        ## degrade and restore a photograph; writes demo/re
 	$(BIN)/python -m undegrade.evaluation.demo --output demo
 
 test: .venv/installed        ## every test
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: .venv/installed       ## style, types, contracts and the fast tests, within two minutes
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
 	$(BIN)/pyright
-	$(BIN)/python -m pytest -n 2 -m 'not slow' tests/laws tests/architecture tests/core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow' tests/laws tests/architecture tests/core
 
 format: .venv/installed
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
