@@ -251,4 +251,4 @@ def test_a_copy_and_a_reloaded_one_are_the_same(name):
 
 @every
 def test_it_prints_without_its_pixels(name):
-    assert len(repr(FUNCTIONALS[name].functional)) < 500
+    assert len(repr(FUNCTIONALS[name].functional)) < 400

@@ -92,6 +92,9 @@ class Separable(Convex):
         self.first, self.second, self.stack = first, second, stack
         self.register_buffer("weight", weight)
 
+    def __repr__(self) -> str:  # the stack prints itself where it is owned
+        return f"Separable({self.first}, {self.second})"
+
     def forward(self, x: Flat) -> PerSample:
         u, v = self._unscaled(x)
         return self.first(u) + self.weight.to(x) * self.second(v)

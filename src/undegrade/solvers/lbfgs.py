@@ -55,8 +55,8 @@ class LBFGS:
         Bertsekas, Projected Newton methods for optimization problems with simple constraints
         (1982), eqs. (32)–(36).
 
-    Good values: memory 3, which holds 3 + 2·3 images between steps; on photographs 8 saved less
-    than a tenth of the iterations. A residual of 3e-6 left about 3e-5 of the value to gain, 1e-4
+    Good values: memory 3, which holds 3 + 2·3 images between steps; on photographs 6 saved an
+    eighth of the iterations at most. A residual of 3e-6 left about 3e-5 of the value to gain, 1e-4
     about 4e-4: it knows a tenth to a quarter of what is still to come.
 
     Arguments:
