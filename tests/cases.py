@@ -186,7 +186,7 @@ OPERATORS: dict[str, OperatorCase] = {
             Blur(_psf(3, 3), "zero"),
             FiniteDifference(),
             (torch.Size((3, 6, 7)), torch.Size((3, 2, 6, 7))),
-            torch.tensor([[2.0], [0.5]], dtype=torch.float64),
+            torch.tensor([2.0], dtype=torch.float64),
         ),
         (2, 3, 6, 7),
     ),

@@ -44,6 +44,28 @@ def test_compiled_half_steps_are_the_plain_ones(coupling, smoothing, shape, dtyp
     torch.testing.assert_close(tv.ascend(p.clone(), x, step, weight), expected, **tolerance)
 
 
+@pytest.mark.usefixtures("always_compiled")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_gradients_are_the_plain_ones(coupling, shape, dtype, monkeypatch):
+    x = uniform(*shape, seed=2).to(dtype)
+    priors = (ud.TotalVariation(coupling, 0.2), ud.RootTotalVariation(coupling, 1e-4))
+    found = [tv.value_and_grad(x) for tv in priors]
+    monkeypatch.setattr(compiled, "_SMALLEST", 2**40)
+    for tv, pair in zip(priors, found, strict=True):
+        torch.testing.assert_close(pair, tv.value_and_grad(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.usefixtures("always_compiled")
+def test_transforms_of_torch_func_see_through_the_gradient():
+    tv, x, v = ud.TotalVariation("vectorial", 0.2), uniform(1, 3, 6, 5), field(1, 3, 6, 5)[:, :, 0]
+    small = 1e-3
+    ahead, behind = tv.grad(x + small * v), tv.grad(x - small * v)
+    expected = (ahead - behind) / (2 * small)
+    torch.testing.assert_close(tv.hvp(x, v), expected, rtol=1e-3, atol=1e-2)
+
+
 def test_gradients_and_small_images_take_the_plain_path():
     x = uniform(1, 1, 4, 4)
     assert not compiled.pays(x, field(1, 1, 4, 4))

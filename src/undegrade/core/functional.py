@@ -132,8 +132,7 @@ class Fidelity(Functional):
         return self.likelihood(self.operator(x), self.y)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
-        prediction = self.operator(x)
-        value, slope = self.likelihood.value_and_grad(prediction, self.y)
+        value, slope = self.likelihood.value_and_grad(self.operator(x), self.y)
         return value, self.operator.vjp(x, slope)
 
     def gauss_newton(self, x: Image, v: Image) -> Image:

@@ -43,10 +43,15 @@ class Gaussian(Likelihood):
         return prediction + spread(self.std, prediction) * noise.to(prediction)
 
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
-        return self._weighted(prediction - y)[0]
+        difference = prediction - y
+        return 0.5 * inner(difference, difference) / self.std.to(difference).square()
 
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
-        return self._weighted(prediction - y)
+        difference = prediction - y
+        del prediction  # room for what comes
+        variance = self.std.to(difference).square()
+        value = 0.5 * inner(difference, difference) / variance
+        return value, difference / spread(variance, difference)
 
     def precision(self, y: Tensor) -> Tensor:
         return spread(self.std, y).square().reciprocal().expand_as(y)
@@ -59,7 +64,3 @@ class Gaussian(Likelihood):
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """⟨p, y⟩ + ½ std² ‖p‖²."""
         return inner(p, y + 0.5 * spread(self.std, p).square() * p)
-
-    def _weighted(self, difference: Tensor) -> tuple[PerSample, Tensor]:
-        slope = difference / spread(self.std, difference).square()
-        return 0.5 * inner(difference, slope), slope

@@ -21,7 +21,10 @@ def pad(x: Image, margin: tuple[int, int], boundary: Boundary) -> Tensor:
 
 
 def fold(y: Image, margin: tuple[int, int], boundary: Boundary) -> Tensor:
-    """Transpose of `pad`: what the margin received goes back to the pixels that it came from."""
+    """Transpose of `pad`: what the margin received goes back to the pixels that it came from.
+
+    In the memory of y, of which the result is a part.
+    """
     for dim, m in zip((-2, -1), margin, strict=True):
         y = _fold_axis(y, m, dim, boundary)
     return y
@@ -69,8 +72,7 @@ def _fold_axis(y: Tensor, m: int, dim: int, boundary: Boundary) -> Tensor:
 
 
 def _added(x: Tensor, dim: int, *strips: tuple[int, Tensor]) -> Tensor:
-    """A copy of x with each strip added from its start on."""
-    x = x.clone(memory_format=torch.contiguous_format)
+    """x with each strip added from its start on."""
     for start, strip in strips:
         x.narrow(dim, start, strip.shape[dim]).add_(strip)
     return x

@@ -1,4 +1,4 @@
-"""The half-steps of total variation as compiled loops: one pass over memory each.
+"""Total variation as compiled loops: its gradient in two passes over memory, half-steps in one.
 
 The plain tensor expressions of `GroupNorm` and `FiniteDifference` are the definition; a test
 holds these loops to them. Compilation takes some seconds once per machine, then comes from disk.
@@ -17,15 +17,46 @@ from undegrade.priors.group_norm import Coupling
 _SMALLEST = 2**17  # below this many values the plain expressions are fast enough
 
 
-def pays(x: Image, p: Tensor) -> bool:
-    """Whether the compiled loops can take x and p, and are faster: large plain CPU tensors."""
+def pays(x: Image, *others: Tensor) -> bool:
+    """Whether the compiled loops can take these, and are faster: large plain CPU tensors."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
-        and x.dtype == p.dtype
         and x.numel() >= _SMALLEST
-        and not (torch.is_grad_enabled() and (x.requires_grad or p.requires_grad))
+        and all(other.dtype == x.dtype for other in others)
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *others)))
+        and all(map(_in_memory, (x, *others)))
     )
+
+
+def _in_memory(x: Tensor) -> bool:
+    """Whether the values lie there, rather than being followed by a transform of torch.func."""
+    try:
+        return x.data_ptr() != 0
+    except RuntimeError:
+        return False
+
+
+def slopes(x: Image, coupling: Coupling) -> Tensor:
+    """|∇x| of every group, (b, c or 1, h, w): isotropic or vectorial coupling."""
+    b, c, h, w = x.shape
+    groups, colors = (b, c) if coupling == "vectorial" else (b * c, 1)
+    out = x.new_empty(groups, h, w)
+    source = x.detach().contiguous().reshape(groups, colors, h, w)
+    _loops()["slopes"](source.numpy(), out.numpy())
+    return out.reshape(b, -1, h, w)
+
+
+def diffuse(x: Image, scale: Tensor) -> Image:
+    """∇ᵀ(scale·∇x), the scale one number per pixel and group, (b, c or 1, h, w)."""
+    b, _, h, w = x.shape
+    groups = b * scale.shape[1]
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    source, target = (a.reshape(groups, -1, h, w) for a in (x.detach().contiguous(), out))
+    _loops()["diffuse"](
+        source.numpy(), scale.contiguous().reshape(groups, h, w).numpy(), target.numpy()
+    )
+    return out
 
 
 def ascend(
@@ -69,4 +100,6 @@ def _loops() -> dict[str, Callable[..., Any]]:
         "isotropic": loops.ascend_isotropic,
         "vectorial": loops.ascend_vectorial,
         "descend": loops.descend,
+        "slopes": loops.slopes,
+        "diffuse": loops.diffuse,
     }

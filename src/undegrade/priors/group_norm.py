@@ -63,19 +63,22 @@ class GroupNorm(Convex):
         return f"coupling={self.coupling!r}, smoothing={self.smoothing}"
 
     def forward(self, x: Field) -> PerSample:
+        return self.total(magnitude(x, self.coupling))
+
+    def value_and_grad(self, x: Field) -> tuple[PerSample, Field]:
         size = magnitude(x, self.coupling)
+        return self.total(size), x * self.pull(size)
+
+    def total(self, size: Tensor) -> PerSample:
+        """Σ ρ(t) over the sizes t = |v| of the groups."""
         if self.smoothing:
             low = size.clamp(max=self.smoothing)
             size = low.square() / (2 * self.smoothing) + (size - low)
         return size.flatten(1).sum(1)
 
-    def value_and_grad(self, x: Field) -> tuple[PerSample, Field]:
-        size = magnitude(x, self.coupling)
-        if not self.smoothing:
-            return size.flatten(1).sum(1), x / size.clamp(min=torch.finfo(x.dtype).tiny)
-        low = size.clamp(max=self.smoothing)
-        value = low.square() / (2 * self.smoothing) + (size - low)
-        return value.flatten(1).sum(1), x / size.clamp(min=self.smoothing)
+    def pull(self, size: Tensor) -> Tensor:
+        """ρ′(t)/t: the gradient is this times v."""
+        return size.clamp(min=max(self.smoothing, torch.finfo(size.dtype).tiny)).reciprocal()
 
     def prox(self, v: Field, step: float | PerSample) -> Field:
         """v·(1 − step / max(|v|, δ + step))."""

@@ -114,3 +114,46 @@ def descend(x, p, step, out):  # noqa: ANN001, ANN201
             out[n, ch, i, w - 1] = (
                 x[n, ch, i, w - 1] - up * p[n, ch, 0, above, w - 1] + low * p[n, ch, 0, i, w - 1]
             ) - s * p[n, ch, 1, i, w - 2]
+
+
+@_compiled
+def slopes(x, out):  # noqa: ANN001, ANN201
+    """|∇x| over the two directions and the colors of x, into `out`."""
+    b, c, h, w = x.shape
+    for k in numba.prange(b * h):
+        n, i = k // h, k % h
+        below = min(i + 1, h - 1)
+        for j in range(w):
+            out[n, i, j] = 0
+        for ch in range(c):
+            for j in range(w - 1):
+                u = x[n, ch, below, j] - x[n, ch, i, j]
+                v = x[n, ch, i, j + 1] - x[n, ch, i, j]
+                out[n, i, j] += u * u + v * v
+            u = x[n, ch, below, w - 1] - x[n, ch, i, w - 1]
+            out[n, i, w - 1] += u * u
+        for j in range(w):
+            out[n, i, j] = math.sqrt(out[n, i, j])
+
+
+@_compiled
+def diffuse(x, scale, out):  # noqa: ANN001, ANN201
+    """The image ∇ᵀ(scale·∇x), into `out`; the colors share the scale."""
+    b, c, h, w = x.shape
+    for k in numba.prange(b * h):
+        n, i = k // h, k % h
+        above, below = max(i - 1, 0), min(i + 1, h - 1)
+        for ch in range(c):
+            for j in range(w):
+                out[n, ch, i, j] = scale[n, above, j] * (
+                    x[n, ch, i, j] - x[n, ch, above, j]
+                ) - scale[n, i, j] * (x[n, ch, below, j] - x[n, ch, i, j])
+            if w > 1:
+                out[n, ch, i, 0] -= scale[n, i, 0] * (x[n, ch, i, 1] - x[n, ch, i, 0])
+                for j in range(w - 2):
+                    out[n, ch, i, j + 1] += scale[n, i, j] * (
+                        x[n, ch, i, j + 1] - x[n, ch, i, j]
+                    ) - scale[n, i, j + 1] * (x[n, ch, i, j + 2] - x[n, ch, i, j + 1])
+                out[n, ch, i, w - 1] += scale[n, i, w - 2] * (
+                    x[n, ch, i, w - 1] - x[n, ch, i, w - 2]
+                )

@@ -16,8 +16,9 @@ from undegrade.priors.group_norm import Coupling, GroupNorm, magnitude
 class TotalVariation(Composite):
     """TV(x) = Σ |(∇x)ᵢ| over pixels: removes noise and keeps edges, flattens fine texture.
 
-    On a CPU, images of at least 2¹⁷ values take the half-steps of primal–dual methods through
-    compiled loops (`priors.compiled`); results agree with the plain ones to rounding.
+    On a CPU, images of at least 2¹⁷ values take gradients and the half-steps of primal–dual
+    methods through compiled loops (`priors.compiled`); results agree with the plain ones to
+    rounding.
 
     References:
         Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms (1992).
@@ -47,6 +48,13 @@ class TotalVariation(Composite):
     def squared_norm(self, x: Image) -> PerSample:
         """‖∇‖² ≤ 8, and ≤ 4 along a line of pixels."""
         return x.new_full((len(x),), 8.0 if min(x.shape[-2:]) > 1 else 4.0)
+
+    def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
+        coupling = self.size.coupling
+        if coupling == "anisotropic" or not compiled.pays(x):
+            return super().value_and_grad(x)
+        size = compiled.slopes(x, coupling)
+        return self.size.total(size), compiled.diffuse(x, self.size.pull(size))
 
     def ascend(self, p: Tensor, x: Image, step: PerSample, weight: PerSample) -> Tensor:
         if not compiled.pays(x, p):
@@ -83,12 +91,15 @@ class RootTotalVariation(Functional):
         return f"coupling={self.coupling!r}, epsilon={self.epsilon}"
 
     def forward(self, x: Image) -> PerSample:
-        return self._roots(self.gradient(x)).flatten(1).sum(1)
+        return self._roots(magnitude(self.gradient(x), self.coupling)).flatten(1).sum(1)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
+        if self.coupling != "anisotropic" and compiled.pays(x):
+            roots = self._roots(compiled.slopes(x, self.coupling))
+            return roots.flatten(1).sum(1), compiled.diffuse(x, 1 / roots)
         field = self.gradient(x)
-        roots = self._roots(field)
+        roots = self._roots(magnitude(field, self.coupling))
         return roots.flatten(1).sum(1), self.gradient.adjoint(field / roots)
 
-    def _roots(self, field: Tensor) -> Tensor:
-        return torch.sqrt(magnitude(field, self.coupling).square() + self.epsilon)
+    def _roots(self, size: Tensor) -> Tensor:
+        return torch.sqrt(size.square() + self.epsilon)

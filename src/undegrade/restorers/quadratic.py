@@ -14,17 +14,12 @@ from undegrade.core.solver import Observer, Result, solve, until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.first_estimate import first_estimate
-from undegrade.restorers.variational import Rule
-from undegrade.restorers.weight import Discrepancy, Predict, UnbiasedRisk, WeightRule
+from undegrade.restorers.weight import RULES, Rule, path
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 
 _TRIAL = 8  # iterations per tried weight, each from where the last one ended
 _START = 150.0
-_RULES: dict[Rule, WeightRule] = {
-    "risk": UnbiasedRisk(evaluations=14),
-    "discrepancy": Discrepancy(evaluations=10),
-}
 
 
 @final
@@ -78,16 +73,11 @@ class Quadratic:
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
 
-        def path(data: Tensor) -> Predict:
-            x, moved = x0, replace(measurement, y=data)
-
-            def predict(weight: PerSample) -> Tensor:
-                nonlocal x
-                stop = until(iterations=_TRIAL, every=_TRIAL)
-                x = solve(ConjugateGradient(), self.objective(moved, weight), x, stop=stop).x
-                return operator(x)
-
-            return predict
+        def tried(data: Tensor, weight: PerSample, x: Image) -> Image:
+            objective = self.objective(replace(measurement, y=data), weight)
+            stop = until(iterations=_TRIAL, every=_TRIAL)
+            return solve(ConjugateGradient(), objective, x, stop=stop).x
 
         start = y.new_full((len(y),), _START)
-        return _RULES[self.rule].choose(path, y, measurement.likelihood.precision(y), start)
+        precision = measurement.likelihood.precision(y)
+        return RULES[self.rule].choose(path(tried, operator, x0), y, precision, start)

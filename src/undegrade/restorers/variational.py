@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Any, TypeGuard, final
 
 import torch
 from torch import Tensor
@@ -13,13 +13,13 @@ from undegrade.core.image import Image, PerSample, norm
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.restorer import Measurement
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.solver import Observer, Result, State, Status, Verdict, solve, until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.first_estimate import first_estimate
-from undegrade.restorers.weight import Discrepancy, Predict, UnbiasedRisk, WeightRule
+from undegrade.restorers.weight import RULES, Rule, path
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.primal_dual import PrimalDual
@@ -28,8 +28,6 @@ TRIAL = 30  # iterations per tried weight, and between two looks at a duality ga
 Start = tuple[Image, Tensor | None]
 """An image, and the dual field that belongs to it where the method has one."""
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
-Rule = Literal["risk", "discrepancy"]
-RULES: dict[Rule, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
 
 
 @final
@@ -37,8 +35,8 @@ RULES: dict[Rule, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepa
 class Variational:
     """min −log p(y | φ(x)) + weight · TV(x): edges stay, noise goes, fine texture flattens.
 
-    Gaussian denoising and likelihoods with a kink (Laplace) go through the primal–dual method,
-    everything else (any blur, likelihood or non-linear φ) through L-BFGS. Without a weight, the
+    Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, everything
+    else (any blur, smooth likelihood or non-linear φ) through L-BFGS. Without a weight, the
     one with the least estimated prediction error is taken.
 
     References:
@@ -67,30 +65,22 @@ class Variational:
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
-        return self._solve(measurement, weight, (x0, None), self.tolerance, observe)[0]
+        return self._solve(measurement, weight, (x0, None), observe)[0]
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
         y, operator = measurement.y, measurement.operator
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
+
+        def tried(data: Tensor, weight: PerSample, start: Start) -> Start:
+            moved = dataclasses.replace(measurement, y=data)
+            return self._solve(moved, weight, start, (), trial=True)[1]
+
+        trials = path(tried, lambda at: operator(at[0]), (x0, None))
         precision = measurement.likelihood.precision(y)
-
-        trial = dataclasses.replace(self, iterations=TRIAL)
-
-        def path(data: Tensor) -> Predict:
-            at: Start = (x0, None)
-            moved = Measurement(data, operator, measurement.likelihood)
-
-            def predict(weight: PerSample) -> Tensor:
-                nonlocal at
-                at = trial._solve(moved, weight, at, 0.0, ())[1]
-                return operator(at[0])
-
-            return predict
-
         start = _usual_weight(precision) * _gain(operator, x0)
-        return RULES[self.rule].choose(path, y, precision, start)
+        return RULES[self.rule].choose(trials, y, precision, start)
 
     def objective(
         self, measurement: Measurement, weight: PerSample
@@ -104,20 +94,22 @@ class Variational:
         measurement: Measurement,
         weight: PerSample,
         start: Start,
-        tolerance: float,
         observe: Sequence[Observer],
+        *,
+        trial: bool = False,
     ) -> tuple[Result[Any], Start]:
         """The solution, and from where to go on to that of another weight."""
         x0, dual = start
-        most = self.iterations
+        most, tolerance = self.iterations, self.tolerance
         split = self._split(measurement, weight, x0)
         if split is None:
-            objective = self.objective(measurement, weight)
             # the gain that the quadratic model expects is a small part of what is still to come
-            stop = until(iterations=most, residual=tolerance / 30, every=5)
-            found = solve(LBFGS(), objective, x0, stop=stop, observe=observe)
+            stop = _tried if trial else until(iterations=most, residual=tolerance / 30, every=5)
+            method = LBFGS(memory=1 if trial else 2)  # trials need room for two restorations
+            objective = self.objective(measurement, weight)
+            found = solve(method, objective, x0, stop=stop, observe=observe)
             return found, (found.x, None)
-        stop = until(iterations=most, residual=tolerance, every=TRIAL)
+        stop = _tried if trial else until(iterations=most, residual=tolerance, every=TRIAL)
         result = solve(PrimalDual(dual=dual), split, x0, stop=stop, observe=observe)
         return result, (result.x, result.state.p)
 
@@ -125,21 +117,26 @@ class Variational:
         self, measurement: Measurement, weight: PerSample, x0: Image
     ) -> Objective[Convex, Composite] | None:
         """The objective as the primal–dual method takes it, where that is the better method."""
-        if not measurement.likelihood.smooth:
-            return dualize(self.objective(measurement, weight), x0, NEARBY)
-        squares = _strongly_convex(measurement)
-        prior = TotalVariation(self.coupling, self.smoothing)
-        return None if squares is None else Objective(squares, prior, weight)
+        y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
+        denoises = _well_posed(operator, y)
+        if isinstance(likelihood, Gaussian) and denoises:
+            prior = TotalVariation(self.coupling, self.smoothing)
+            return Objective(LeastSquares(operator, y, likelihood.std), prior, weight)
+        if likelihood.smooth and not denoises:
+            return None
+        return dualize(self.objective(measurement, weight), x0, NEARBY)
 
 
-def _strongly_convex(measurement: Measurement) -> LeastSquares | None:
-    """The fidelity of denoising, which primal–dual steps minimize fastest; None for all others."""
-    operator, likelihood, y = measurement.operator, measurement.likelihood, measurement.y
-    if not isinstance(likelihood, Gaussian) or not isinstance(operator, LinearOperator):
-        return None
-    if not operator.closed_form or not bool((operator.coercivity(operator.initial(y)) > 0).all()):
-        return None
-    return LeastSquares(operator, y, likelihood.std)
+def _tried(iteration: int, state: State) -> Verdict | None:
+    """Stops a trial, without a look at its residual."""
+    return None if iteration < TRIAL else [Status.EXHAUSTED] * len(state.x)
+
+
+def _well_posed(operator: Operator, y: Tensor) -> TypeGuard[LinearOperator]:
+    """Whether AᵀA has an inverse, known in closed form, as for denoising."""
+    if not isinstance(operator, LinearOperator) or not operator.closed_form:
+        return False
+    return bool((operator.coercivity(operator.initial(y)) > 0).all())
 
 
 def _usual_weight(precision: Tensor) -> PerSample:

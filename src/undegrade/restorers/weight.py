@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Literal, Protocol, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -15,6 +15,31 @@ Predict = Callable[[PerSample], Tensor]
 Path = Callable[[Tensor], Predict]
 """Measurement y ↦ the restorations of y. Paths of two measurements take the same steps, so that
 the difference of two predictions is a derivative of one map, converged or not."""
+S = TypeVar("S")
+
+
+def path(
+    solve: Callable[[Tensor, PerSample, S], S], predict: Callable[[S], Tensor], start: S
+) -> Path:
+    """The path of a method that begins each restoration where the last one ended.
+
+    Arguments:
+        solve: (measurement, weight, where to begin) ↦ where it ended.
+        predict: where it ended ↦ φ(x̂).
+        start: where the first one begins.
+    """
+
+    def of(y: Tensor) -> Predict:
+        at = start
+
+        def predicted(weight: PerSample) -> Tensor:
+            nonlocal at
+            at = solve(y, weight, at)
+            return predict(at)
+
+        return predicted
+
+    return of
 
 
 class WeightRule(Protocol):
@@ -46,21 +71,25 @@ class UnbiasedRisk:
     """
 
     probe: float = 0.1
-    evaluations: int = 8
+    evaluations: int = 14
 
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
-        direction = _probe(y)
-        root = precision.sqrt()
         trusted = (precision > 0).flatten(1).sum(1)
-        moved = y + self.probe * torch.where(root > 0, direction / root.clamp(min=1e-12), 0.0)
+        deviation = torch.where(precision > 0, precision, torch.inf).rsqrt()
+        from_here, from_there = path(y), path(y + self.probe * deviation * _probe(y))
 
-        from_here, from_there = path(y), path(moved)
+        def along_probe(prediction: Tensor) -> PerSample:
+            # the difference of two of these is small: in double precision it stays exact
+            return inner((precision.sqrt() * _probe(y)).double(), prediction.double())
 
         def risk(weight: PerSample) -> PerSample:
-            here, there = from_here(weight), from_there(weight)
-            misfit = root * (here - y)
-            divergence = inner(direction * root, there - here) / self.probe
-            return inner(misfit, misfit) - trusted + 2 * divergence
+            # one prediction at a time: on large pictures memory is what is short
+            here = from_here(weight)
+            misfit = inner(precision * (here - y), here - y)
+            divergence = -along_probe(here)
+            del here
+            divergence = (divergence + along_probe(from_there(weight))) / self.probe
+            return misfit - trusted + 2 * divergence.to(misfit)
 
         return _minimize(risk, start, self.evaluations)
 
@@ -82,7 +111,7 @@ class Discrepancy:
     """
 
     factor: float = 1.0
-    evaluations: int = 7
+    evaluations: int = 10
 
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1).clamp(min=1)
@@ -94,6 +123,10 @@ class Discrepancy:
             return (inner(misfit, precision * misfit) / (self.factor * trusted)).log()
 
         return _root(excess, start, self.evaluations)
+
+
+Rule = Literal["risk", "discrepancy"]
+RULES: dict[Rule, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
 
 
 def _probe(y: Tensor) -> Tensor:
@@ -144,7 +177,8 @@ def _shift(triple: list[Tensor], new: Tensor, down: Tensor, up: Tensor) -> list[
 
 
 def _root(score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int) -> PerSample:
-    """Per sample: the log weight at which an increasing score is 0, by guarded secant steps."""
+    """Per sample: the weight where an increasing score is 0, to 2 %, by guarded secant steps."""
+    done = torch.zeros_like(start, dtype=torch.bool)
     low, high = torch.full_like(start, -math.inf), torch.full_like(start, math.inf)
     t, slope = start.log(), torch.ones_like(start)
     previous: tuple[PerSample, PerSample] | None = None
@@ -157,5 +191,9 @@ def _root(score: Callable[[PerSample], PerSample], start: PerSample, evaluations
         previous = t, value
         step = t - (value / slope).clamp(-2, 2)
         middle = torch.where((low + high).isfinite(), (low + high) / 2, step)
-        t = torch.where((step > low) & (step < high), step, middle)
+        following = torch.where((step > low) & (step < high), step, middle)
+        small, t = (following - t).abs() < 0.02, torch.where(done, t, following)
+        done = done | small
+        if bool(done.all()):
+            break
     return t.exp()

@@ -38,52 +38,50 @@ class Score(Convex):
 
 @final
 class Stack(LinearOperator):
-    """x ↦ (s₁K₁x, s₂K₂x), each flattened, one after the other: shape (b, n).
+    """x ↦ (sAx, Kx), each flattened, one after the other: shape (b, n).
 
     Arguments:
-        first: K₁.
-        second: K₂.
+        first: A.
+        second: K.
         shapes: the shapes of their values, without the batch dimension.
-        scales: s₁ and s₂, shape (2, b) or (2, 1).
+        scale: s, shape (b,) or (1,).
     """
 
-    scales: Tensor
+    scale: Tensor
 
     def __init__(
         self,
         first: LinearOperator,
         second: LinearOperator,
         shapes: tuple[torch.Size, torch.Size],
-        scales: Tensor,
+        scale: Tensor,
     ) -> None:
         super().__init__()
         self.first, self.second, self.shapes = first, second, shapes
-        self.register_buffer("scales", scales)
+        self.register_buffer("scale", scale)
 
     def split(self, y: Flat) -> tuple[Tensor, Tensor]:
-        """The two parts of a stacked field, in their own shapes, still scaled."""
+        """Views of the two parts of a stacked field, in their own shapes; the first is scaled."""
         first, second = y.split([shape.numel() for shape in self.shapes], dim=1)
-        return first.reshape(-1, *self.shapes[0]), second.reshape(-1, *self.shapes[1])
+        return first.unflatten(1, self.shapes[0]), second.unflatten(1, self.shapes[1])
 
     def forward(self, x: Image) -> Flat:
-        u, v = self.first(x), self.second(x)
-        u, v = spread(self.scales[0], u) * u, spread(self.scales[1], v) * v
-        return torch.cat((u.flatten(1), v.flatten(1)), dim=1)
+        u = self.first(x)
+        return torch.cat(((spread(self.scale, u) * u).flatten(1), self.second(x).flatten(1)), 1)
 
     def adjoint(self, y: Flat) -> Image:
         u, v = self.split(y)
-        first = self.first.adjoint(spread(self.scales[0], u) * u)
-        return first + self.second.adjoint(spread(self.scales[1], v) * v)
+        return self.first.adjoint(spread(self.scale, u) * u) + self.second.adjoint(v)
 
     def initial(self, y: Flat) -> Image:
         """What the first operator makes of its part."""
         u = self.split(y)[0]
-        return self.first.initial(u / spread(self.scales[0], u))
+        return self.first.initial(u / spread(self.scale, u))
 
 
 @final
 class Separable(Convex):
-    """(v₁, v₂) ↦ f(v₁/s₁) + λ g(v₂/s₂) on stacked fields, with the scales of the stack."""
+    """(u, v) ↦ f(u/s) + λ g(v) on stacked fields, s the scale of the stack."""
 
     weight: Tensor
 
@@ -96,25 +94,25 @@ class Separable(Convex):
         return f"Separable({self.first}, {self.second})"
 
     def forward(self, x: Flat) -> PerSample:
-        u, v = self._unscaled(x)
-        return self.first(u) + self.weight.to(x) * self.second(v)
+        u, v = self.stack.split(x)
+        return self.first(u / spread(self.stack.scale, u)) + self.weight.to(x) * self.second(v)
 
     def prox(self, v: Flat, step: float | PerSample) -> Flat:
-        first, second = self._unscaled(v)
-        one, two = self.stack.scales.to(v)
-        first = spread(one, first) * self.first.prox(first, step / one**2)
-        second = spread(two, second) * self.second.prox(second, step * self.weight.to(v) / two**2)
+        first, second = self.stack.split(v)
+        first = self.prox_first(first, step)
+        second = self.second.prox(second, step * self.weight.to(v))
         return torch.cat((first.flatten(1), second.flatten(1)), dim=1)
 
-    def conjugate(self, p: Flat) -> PerSample:
-        (u, v), (one, two) = self.stack.split(p), self.stack.scales.to(p)
-        weight = self.weight.to(p).clamp(min=torch.finfo(p.dtype).tiny)
-        lifted = spread(two / weight, v) * v
-        return self.first.conjugate(spread(one, u) * u) + weight * self.second.conjugate(lifted)
+    def prox_first(self, u: Tensor, step: float | PerSample) -> Tensor:
+        """The prox of u ↦ f(u/s)."""
+        scale = spread(self.stack.scale, u)
+        return scale * self.first.prox(u / scale, step / self.stack.scale.to(u) ** 2)
 
-    def _unscaled(self, x: Flat) -> tuple[Tensor, Tensor]:
-        (u, v), (one, two) = self.stack.split(x), self.stack.scales.to(x)
-        return u / spread(one, u), v / spread(two, v)
+    def conjugate(self, p: Flat) -> PerSample:
+        u, v = self.stack.split(p)
+        weight = self.weight.to(p).clamp(min=torch.finfo(p.dtype).tiny)
+        second = weight * self.second.conjugate(v / spread(weight, v))
+        return self.first.conjugate(spread(self.stack.scale, u) * u) + second
 
 
 @final
@@ -122,7 +120,8 @@ class Dualized(Composite):
     """(score, λ·prior) ∘ (sA, K): an objective whose two terms both wait on the dual side.
 
     s makes the two operators equally long, so that neither slows the other down. `dualize` makes
-    the objective that `PrimalDual` takes.
+    the objective that `PrimalDual` takes. The half-steps of the prior are its own, compiled ones
+    included.
 
     References:
         Condat, A primal–dual splitting method for convex optimization (2013).
@@ -148,11 +147,11 @@ class Dualized(Composite):
                 f"a primal–dual method needs a linear operator, got {type(A).__name__}; "
                 "use L-BFGS for a non-linear one"
             )
+        self.prior = prior
         shapes = fidelity.y.shape[1:], prior.inner(x[:1]).shape[1:]
         largest = 1.05 * squared_norm(lambda u: A.adjoint(A(u)), tuple(x.shape), x)
         bound = prior.squared_norm(x)
-        scales = torch.stack(((bound / largest).sqrt(), torch.ones_like(bound)))
-        self.stack = Stack(A, prior.inner, shapes, scales)
+        self.stack = Stack(A, prior.inner, shapes, (bound / largest).sqrt())
         self.register_buffer("bound", 2 * bound, persistent=False)
         score = Score(fidelity.likelihood, fidelity.y)
         self.separable = Separable(score, prior.outer, weight.to(x).expand(len(x)), self.stack)
@@ -168,6 +167,21 @@ class Dualized(Composite):
     def squared_norm(self, x: Image) -> PerSample:
         """Twice that of K, as sA is as long as K."""
         return self.bound.to(x)
+
+    def ascend(self, p: Flat, x: Image, step: PerSample, weight: PerSample) -> Flat:
+        u, v = self.stack.split(p)
+        weight = weight.clamp(min=1e-12)
+        # u ← u + σsAx, less σ times the prox of weight/σ·f at (u + σsAx)/σ: Moreau's identity
+        u += spread(step * self.stack.scale.to(x), u) * self.stack.first(x)
+        nearest = self.separable.prox_first(u / spread(step, u), weight / step)
+        u.sub_(nearest.mul_(spread(step, u)))
+        v.copy_(self.prior.ascend(v, x, step, weight * self.separable.weight.to(x)))
+        return p
+
+    def descend(self, x: Image, p: Flat, step: PerSample) -> Image:
+        u, v = self.stack.split(p)
+        x = x - spread(step * self.stack.scale.to(x), x) * self.stack.first.adjoint(u)
+        return self.prior.descend(x, v, step)
 
 
 def dualize(

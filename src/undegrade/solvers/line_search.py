@@ -117,6 +117,7 @@ def search_along(
         searches = [s.judge(*row) for s, row in zip(searches, rows, strict=True)]
         if all(s.settled for s in searches):
             return point
+        del point  # two images that the next trial has room for
 
 
 def _trial(

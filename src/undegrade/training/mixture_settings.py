@@ -59,4 +59,4 @@ class Mixture:
             Inpainting(stds=(0.0, self.inpainting_noise / 255)),
         )
         used = [(task, share) for task, share in zip(tasks, shares, strict=True) if share]
-        return tuple(t for t, _ in used), torch.tensor([share for _, share in used])
+        return tuple(t for t, _ in used), torch.tensor([float(share) for _, share in used])

@@ -18,9 +18,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 class Pictures:
     """8-bit color pictures of any size in one buffer, from which random crops are gathered.
 
-    Every crop is flipped and turned at random and its colors are permuted at random. Smaller copies
-    of the pictures (by `scales`) are kept beside them: more texture per pixel, as more pictures
-    would give. The buffer is 3 bytes per pixel, and lives where the crops are wanted.
+    Every crop is flipped and turned at random. Smaller copies of the pictures (by `scales`) are
+    kept beside them: more texture per pixel, as more pictures would give. The buffer is 3 bytes per
+    pixel, and lives where the crops are wanted.
 
     Good values:
         scales (1, 0.8, 0.6) for few pictures.
@@ -62,12 +62,9 @@ class Pictures:
         which = torch.multinomial(area, count, replacement=True, generator=generator)
         corner = (torch.rand(count, 2, generator=generator) * room[which]).long()
         turn = torch.randint(8, (count,), generator=generator)
-        shuffle = torch.rand(count, 3, generator=generator).argsort(1)
         device = self.pixels.device
         index = _indices(self.offsets[which], corner, self.sizes[which, 1], turn, size, device)
-        crops = self.pixels[index].permute(0, 3, 1, 2)
-        shuffle = shuffle.to(device)[:, :, None, None].expand_as(crops)
-        return crops.gather(1, shuffle).float() / 255
+        return self.pixels[index].permute(0, 3, 1, 2).float() / 255
 
 
 def read_pictures(folders: Sequence[Path]) -> list[np.ndarray]:
