@@ -165,6 +165,14 @@ def solve(
     return Result(kept.x, status, tuple(kept.iterations), seconds, state, tuple(trace))
 
 
+def advance(solver: Solver[P_contra, S], problem: P_contra, x0: Image, steps: int) -> S:
+    """The state after a number of steps from x0, with no look at any residual on the way."""
+    state = solver.init(problem, x0)
+    for _ in range(steps):
+        state = solver.step(problem, state)
+    return state
+
+
 class _Kept:
     """The iterate, status and iteration at which each sample stopped."""
 

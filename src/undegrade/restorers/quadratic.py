@@ -10,7 +10,7 @@ from undegrade.core.functional import Objective
 from undegrade.core.image import Image, PerSample
 from undegrade.core.operator import LinearOperator
 from undegrade.core.restorer import Measurement
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.solver import Observer, Result, advance, solve, until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.first_estimate import first_estimate
@@ -75,8 +75,7 @@ class Quadratic:
 
         def tried(data: Tensor, weight: PerSample, x: Image) -> Image:
             objective = self.objective(replace(measurement, y=data), weight)
-            stop = until(iterations=_TRIAL, every=_TRIAL)
-            return solve(ConjugateGradient(), objective, x, stop=stop).x
+            return advance(ConjugateGradient(), objective, x, _TRIAL).x
 
         start = y.new_full((len(y),), _START)
         precision = measurement.likelihood.precision(y)

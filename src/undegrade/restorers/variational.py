@@ -13,7 +13,7 @@ from undegrade.core.image import Image, PerSample, norm
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.restorer import Measurement
-from undegrade.core.solver import Observer, Result, State, Status, Verdict, solve, until
+from undegrade.core.solver import Observer, Result, advance, solve, until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
@@ -65,7 +65,14 @@ class Variational:
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
-        return self._solve(measurement, weight, (x0, None), observe)[0]
+        split = self._split(measurement, weight, x0)
+        if split is None:
+            # the gain that the quadratic model expects is a small part of what is still to come
+            stop = until(iterations=self.iterations, residual=self.tolerance / 30, every=5)
+            objective = self.objective(measurement, weight)
+            return solve(LBFGS(), objective, x0, stop=stop, observe=observe)
+        stop = until(iterations=self.iterations, residual=self.tolerance, every=TRIAL)
+        return solve(PrimalDual(), split, x0, stop=stop, observe=observe)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
@@ -74,8 +81,13 @@ class Variational:
             return y.new_full((len(y),), self.weight)
 
         def tried(data: Tensor, weight: PerSample, start: Start) -> Start:
-            moved = dataclasses.replace(measurement, y=data)
-            return self._solve(moved, weight, start, (), trial=True)[1]
+            moved, (x, dual) = dataclasses.replace(measurement, y=data), start
+            split = self._split(moved, weight, x)
+            if split is None:  # trials need room for two restorations, hence memory 1
+                objective = self.objective(moved, weight)
+                return advance(LBFGS(memory=1), objective, x, TRIAL).x, None
+            state = advance(PrimalDual(dual=dual), split, x, TRIAL)
+            return state.x, state.p
 
         trials = path(tried, lambda at: operator(at[0]), (x0, None))
         precision = measurement.likelihood.precision(y)
@@ -89,30 +101,6 @@ class Variational:
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         return Objective(fidelity, TotalVariation(self.coupling, self.smoothing), weight)
 
-    def _solve(
-        self,
-        measurement: Measurement,
-        weight: PerSample,
-        start: Start,
-        observe: Sequence[Observer],
-        *,
-        trial: bool = False,
-    ) -> tuple[Result[Any], Start]:
-        """The solution, and from where to go on to that of another weight."""
-        x0, dual = start
-        most, tolerance = self.iterations, self.tolerance
-        split = self._split(measurement, weight, x0)
-        if split is None:
-            # the gain that the quadratic model expects is a small part of what is still to come
-            stop = _tried if trial else until(iterations=most, residual=tolerance / 30, every=5)
-            method = LBFGS(memory=1 if trial else 2)  # trials need room for two restorations
-            objective = self.objective(measurement, weight)
-            found = solve(method, objective, x0, stop=stop, observe=observe)
-            return found, (found.x, None)
-        stop = _tried if trial else until(iterations=most, residual=tolerance, every=TRIAL)
-        result = solve(PrimalDual(dual=dual), split, x0, stop=stop, observe=observe)
-        return result, (result.x, result.state.p)
-
     def _split(
         self, measurement: Measurement, weight: PerSample, x0: Image
     ) -> Objective[Convex, Composite] | None:
@@ -125,11 +113,6 @@ class Variational:
         if likelihood.smooth and not denoises:
             return None
         return dualize(self.objective(measurement, weight), x0, NEARBY)
-
-
-def _tried(iteration: int, state: State) -> Verdict | None:
-    """Stops a trial, without a look at its residual."""
-    return None if iteration < TRIAL else [Status.EXHAUSTED] * len(state.x)
 
 
 def _well_posed(operator: Operator, y: Tensor) -> TypeGuard[LinearOperator]:

@@ -79,8 +79,9 @@ class UnbiasedRisk:
         from_here, from_there = path(y), path(y + self.probe * deviation * _probe(y))
 
         def along_probe(prediction: Tensor) -> PerSample:
-            # the difference of two of these is small: in double precision it stays exact
-            return inner((precision.sqrt() * _probe(y)).double(), prediction.double())
+            # the difference of two of these is small: hence a sum in double precision
+            along = precision.sqrt() * _probe(y) * prediction
+            return along.flatten(1).sum(1, dtype=torch.float64)
 
         def risk(weight: PerSample) -> PerSample:
             # one prediction at a time: on large pictures memory is what is short
@@ -136,7 +137,7 @@ def _probe(y: Tensor) -> Tensor:
     probe along the noise is worthless.
     """
     generator = torch.Generator().manual_seed(2718281828)
-    signs = torch.randint(0, 2, y.shape[1:], generator=generator)
+    signs = torch.randint(0, 2, y.shape[1:], generator=generator, dtype=torch.int8)
     return (2 * signs - 1).to(y).expand_as(y)
 
 
