@@ -1,6 +1,7 @@
 """Total variation restoration: any degradation, nothing to choose."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard, final
@@ -8,18 +9,20 @@ from typing import Any, TypeGuard, final
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Composite, Convex, Fidelity, Objective
+from undegrade.core.functional import Fidelity, Objective
 from undegrade.core.image import Image, PerSample, norm
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.restorer import Measurement
-from undegrade.core.solver import Observer, Result, advance, solve, until
+from undegrade.core.solver import Observer, Result, Solver, Stop, advance, solve, until
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.operators.blur import Blur
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.weight import RULES, Rule, path
+from undegrade.solvers.alternating_directions import AlternatingDirections
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.primal_dual import PrimalDual
@@ -35,8 +38,9 @@ NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps
 class Variational:
     """min −log p(y | φ(x)) + weight · TV(x): edges stay, noise goes, fine texture flattens.
 
-    Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, everything
-    else (any blur, smooth likelihood or non-linear φ) through L-BFGS. Without a weight, the
+    Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, Gaussian
+    noise on a blur that wraps around through alternating directions, everything else (any other
+    blur, smooth likelihood or non-linear φ) through L-BFGS. Without a weight, the
     one with the least estimated prediction error is taken.
 
     References:
@@ -51,7 +55,7 @@ class Variational:
         rule: how a weight is chosen: least estimated risk, or the discrepancy principle.
         coupling: which differences form one edge: vectorial ties the colors together.
         smoothing: Huber's δ in units of the [0, 1] range: slopes below it are not called edges.
-        tolerance: relative to the objective: duality gap, or gain that L-BFGS still expects.
+        tolerance: what may be left to gain, relative to the objective.
         iterations: most iterations.
     """
 
@@ -65,14 +69,8 @@ class Variational:
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
-        split = self._split(measurement, weight, x0)
-        if split is None:
-            # the gain that the quadratic model expects is a small part of what is still to come
-            stop = until(iterations=self.iterations, residual=self.tolerance / 30, every=5)
-            objective = self.objective(measurement, weight)
-            return solve(LBFGS(), objective, x0, stop=stop, observe=observe)
-        stop = until(iterations=self.iterations, residual=self.tolerance, every=TRIAL)
-        return solve(PrimalDual(), split, x0, stop=stop, observe=observe)
+        method, problem, stop = self._plan(measurement, weight, (x0, None))
+        return solve(method, problem, x0, stop=stop, observe=observe)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
@@ -81,12 +79,11 @@ class Variational:
             return y.new_full((len(y),), self.weight)
 
         def tried(data: Tensor, weight: PerSample, start: Start) -> Start:
-            moved, (x, dual) = dataclasses.replace(measurement, y=data), start
-            split = self._split(moved, weight, x)
-            if split is None:  # trials need room for two restorations, hence memory 1
-                objective = self.objective(moved, weight)
-                return advance(LBFGS(memory=1), objective, x, TRIAL).x, None
-            state = advance(PrimalDual(dual=dual), split, x, TRIAL)
+            moved = dataclasses.replace(measurement, y=data)
+            method, problem, _ = self._plan(moved, weight, start)
+            if isinstance(method, LBFGS):  # two restorations are under way, and want room
+                return advance(LBFGS(memory=1), problem, start[0], TRIAL).x, None
+            state = advance(method, problem, start[0], TRIAL)
             return state.x, state.p
 
         trials = path(tried, lambda at: operator(at[0]), (x0, None))
@@ -99,20 +96,32 @@ class Variational:
     ) -> Objective[Fidelity, TotalVariation]:
         """What is minimized."""
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
-        return Objective(fidelity, TotalVariation(self.coupling, self.smoothing), weight)
+        return Objective(fidelity, self._prior(), weight)
 
-    def _split(
-        self, measurement: Measurement, weight: PerSample, x0: Image
-    ) -> Objective[Convex, Composite] | None:
-        """The objective as the primal–dual method takes it, where that is the better method."""
+    def _plan(
+        self, measurement: Measurement, weight: PerSample, start: Start
+    ) -> tuple[Solver[Any, Any], Objective[Any, Any], Stop]:
+        """The best method for this measurement, the objective as it takes it, and when to stop."""
         y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
-        denoises = _well_posed(operator, y)
-        if isinstance(likelihood, Gaussian) and denoises:
-            prior = TotalVariation(self.coupling, self.smoothing)
-            return Objective(LeastSquares(operator, y, likelihood.std), prior, weight)
-        if likelihood.smooth and not denoises:
-            return None
-        return dualize(self.objective(measurement, weight), x0, NEARBY)
+        stop = functools.partial(until, iterations=self.iterations)
+        certain = stop(residual=self.tolerance, every=TRIAL)
+        objective, prior = self.objective(measurement, weight), self._prior()
+        x0, dual = start
+        if isinstance(likelihood, Gaussian) and _well_posed(operator, y):
+            squares = LeastSquares(operator, y, likelihood.std)
+            return PrimalDual(dual=dual), Objective(squares, prior, weight), certain
+        if isinstance(likelihood, Gaussian) and isinstance(operator, Blur) and operator.closed_form:
+            # the residual is about what is left to gain
+            squares = LeastSquares(operator, y, likelihood.std)
+            enough = stop(residual=self.tolerance / 2, every=5)
+            return AlternatingDirections(dual=dual), Objective(squares, prior, weight), enough
+        if _well_posed(operator, y) or not likelihood.smooth:
+            return PrimalDual(dual=dual), dualize(objective, x0, NEARBY), certain
+        # the gain that the quadratic model expects is a small part of what is still to come
+        return LBFGS(), objective, stop(residual=self.tolerance / 30, every=5)
+
+    def _prior(self) -> TotalVariation:
+        return TotalVariation(self.coupling, self.smoothing)
 
 
 def _well_posed(operator: Operator, y: Tensor) -> TypeGuard[LinearOperator]:
