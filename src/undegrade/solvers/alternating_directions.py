@@ -1,5 +1,6 @@
 """Primal–dual steps in the metric of the problem itself, for blur that wraps around."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class AlternatingDirections:
 
     The residual is ‖x − x′‖/‖x‖, x′ the relaxed point that the step started from; on photographs
     what is left to gain is about as large a part of the value. (A gap that certifies it is finite
-    here, but hundreds of times too large.)
+    here, but hundreds of times too large.) The step consumes its state: all but x is overwritten.
 
     References:
         Chambolle and Pock, On the ergodic convergence rates of a first-order primal–dual algorithm
@@ -85,9 +86,9 @@ class AlternatingDirections:
         return AlternatingDirectionsState(
             x0,
             x0.new_full((len(x0),), math.inf),
-            x0,
+            x0.clone(),
             torch.fft.rfft2(x0),
-            torch.zeros_like(inside(x0)) if self.dual is None else self.dual,
+            torch.zeros_like(inside(x0)) if self.dual is None else self.dual.clone(),
             _weight(problem, x0) / self.ratio,
             _periodic_symbol(lambda u: A.adjoint(A(u)), x0, type(A).__name__),
             _bounded_away(_symbol(lambda u: inside.adjoint(inside(u)), x0)),
@@ -96,24 +97,19 @@ class AlternatingDirections:
     def step(
         self, problem: Problem, state: AlternatingDirectionsState
     ) -> AlternatingDirectionsState:
-        x, p = state.anchor, state.p
+        anchor, p = state.anchor, state.p
         fidelity, prior, ones = problem.fidelity, problem.prior, torch.ones_like(state.step)
-        precision = spread(fidelity.std.to(x) ** -2, x)
-        metric = spread(state.step, x) * state.prior_symbol
-        pull = torch.fft.rfft2(prior.descend(precision * fidelity.back, p, ones))
-        spectrum = (pull + metric * state.spectrum) / (precision * state.data_symbol + metric)
-        new = torch.fft.irfft2(spectrum, s=x.shape[-2:])
-        dual = prior.ascend(p.clone(), 2 * new - x, state.step, _weight(problem, x))
-        return AlternatingDirectionsState(
-            new,
-            norm(new - x) / norm(new).clamp(min=torch.finfo(x.dtype).tiny),
-            torch.lerp(x, new, self.relaxation),
-            torch.lerp(state.spectrum, spectrum, self.relaxation),
-            torch.lerp(p, dual, self.relaxation),
-            state.step,
-            state.data_symbol,
-            state.prior_symbol,
-        )
+        precision = spread(fidelity.std.to(anchor) ** -2, anchor)
+        metric = spread(state.step, anchor) * state.prior_symbol
+        spectrum = torch.fft.rfft2(prior.descend(precision * fidelity.back, p, ones))
+        spectrum += metric * state.spectrum
+        spectrum /= precision * state.data_symbol + metric
+        new = torch.fft.irfft2(spectrum, s=anchor.shape[-2:])
+        dual = prior.ascend(p.clone(), 2 * new - anchor, state.step, _weight(problem, anchor))
+        residual = norm(new - anchor) / norm(new).clamp(min=torch.finfo(new.dtype).tiny)
+        for relaxed, found in ((anchor, new), (state.spectrum, spectrum), (p, dual)):
+            relaxed.lerp_(found, self.relaxation)
+        return dataclasses.replace(state, x=new, residual=residual)
 
 
 def _weight(problem: Problem, x: Image) -> PerSample:
