@@ -7,13 +7,13 @@ from seed 1000 + i, so that all rows see the same draws. PSNR is the mean of per
 """
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
 import torch
 
 import undegrade as ud
+from benchmarks import table
 from undegrade.evaluation.metrics import psnr
 from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.training.mixture import luminance
@@ -62,12 +62,9 @@ def row(paths: list[Path], restorer: RecurrentInference, setting: tuple[str, str
 def main() -> None:
     """Run, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=Path, default=Path("../shared/data/cbsd68"))
+    parser.add_argument("--images", type=Path, default=table.DATA / "cbsd68")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
-    parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/results/learned_denoising.csv")
-    )
     options = parser.parse_args()
     restorer = RecurrentInference(weights=options.weights)
     paths = sorted(options.images.glob("*.png"))[:: options.every]
@@ -75,11 +72,8 @@ def main() -> None:
     for setting in PUBLISHED:
         rows.append(row(paths, restorer, setting))
         print(rows[-1], flush=True)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    with options.output.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    command = f"python -m benchmarks.learned_denoising --every {options.every}"
+    table.write("learned_denoising", command, rows)
 
 
 if __name__ == "__main__":

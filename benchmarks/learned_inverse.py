@@ -14,7 +14,6 @@ oracle), `auto` the same with the weight it chooses by itself. Same noise draws 
 """
 
 import argparse
-import csv
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor
 
 import undegrade as ud
+from benchmarks import table
 from undegrade.degradations.kernel_file import read_kernel
 from undegrade.degradations.protocols import Deblurring, SuperResolution
 from undegrade.evaluation.metrics import psnr
@@ -180,28 +180,30 @@ def scores(trial: Trial, learned: RecurrentInference, oracle: bool) -> dict[str,
 def main() -> None:
     """Run the tasks, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=table.DATA)
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture of CBSD68")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--oracle", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument(
-        "--output", type=Path, default=Path("benchmarks/results/learned_inverse.csv")
-    )
     options = parser.parse_args()
     learned = RecurrentInference(weights=options.weights)
-    table: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, list[dict[str, float]]] = {}
     for task in options.tasks.split(","):
         for trial in TASKS[task](options.data, options.every):
-            table.setdefault(trial.name, []).append(scores(trial, learned, options.oracle))
-        for name, rows in table.items():
+            found.setdefault(trial.name, []).append(scores(trial, learned, options.oracle))
+        for name, rows in found.items():
             print(name, len(rows), {k: round(_mean(rows, k), 2) for k in rows[0]}, flush=True)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    with options.output.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["degradation", "count", *next(iter(table.values()))[0]])
-        for name, rows in table.items():
-            writer.writerow([name, len(rows), *(round(_mean(rows, k), 2) for k in rows[0])])
+    columns = list(next(iter(found.values()))[0])
+    rows = [
+        {
+            "degradation": name,
+            "pictures": len(some),
+            **{k: round(_mean(some, k), 2) for k in columns},
+        }
+        for name, some in found.items()
+    ]
+    command = f"python -m benchmarks.learned_inverse --every {options.every}"
+    table.write("learned_inverse", command, rows)
 
 
 def _mean(rows: list[dict[str, float]], key: str) -> float:

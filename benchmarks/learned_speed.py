@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import undegrade as ud
+from benchmarks import table
 from undegrade.core.functional import Fidelity
 from undegrade.core.solver import solve, until
 from undegrade.restorers.recurrent_inference import RecurrentInference
@@ -37,7 +38,7 @@ def recurrent(design: MultiscaleDesign | ResidualDesign, m: ud.Measurement) -> C
 
 
 def main() -> None:
-    """Run and print."""
+    """Run, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
@@ -62,9 +63,18 @@ def main() -> None:
                 began = time.perf_counter()
                 run()
                 best[name] = min(best[name], time.perf_counter() - began)
-    for name, (size, _) in runs.items():
-        ratio = best[name] / best["DnCNN-20"]
-        print(f"{name:16s} {size:.2f} M parameters  {best[name]:.2f} s  {ratio:.2f} of DnCNN")
+    rows = [
+        {
+            "network": name,
+            "parameters, millions": round(size, 2),
+            "seconds": round(best[name], 2),
+            "of DnCNN": round(best[name] / best["DnCNN-20"], 2),
+        }
+        for name, (size, _) in runs.items()
+    ]
+    table.write(
+        "learned_speed", f"python -m benchmarks.learned_speed --threads {options.threads}", rows
+    )
 
 
 def _millions(network: nn.Module) -> float:

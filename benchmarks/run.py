@@ -13,6 +13,7 @@ NAMES = (
     "learned_speed",
     "learned_denoising",
     "learned_inverse",
+    "learned_ablation",
 )
 
 

@@ -1,5 +1,8 @@
 """Total variation: the compiled loops against the plain expressions, and against scikit-image."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +67,14 @@ def test_transforms_of_torch_func_see_through_the_gradient():
     ahead, behind = tv.grad(x + small * v), tv.grad(x - small * v)
     expected = (ahead - behind) / (2 * small)
     torch.testing.assert_close(tv.hvp(x, v), expected, rtol=1e-3, atol=1e-2)
+
+
+def test_an_unknown_coupling_is_refused():
+    """In a process of its own, because the type checker of the tests would answer first."""
+    code = "import undegrade as ud; ud.TotalVariation('diagonal')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ValueError: coupling must be one of" in found.stderr
+    assert "got 'diagonal'" in found.stderr
 
 
 def test_gradients_and_small_images_take_the_plain_path():
