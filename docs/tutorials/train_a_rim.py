@@ -15,7 +15,7 @@ import torch
 
 import undegrade as ud
 from undegrade.restorers.rim_design import MultiscaleDesign
-from undegrade.training.mixture_settings import Mixture
+from undegrade.training.mixture import Mixture
 from undegrade.training.settings import Train
 from undegrade.training.train import Progress, train
 

@@ -23,7 +23,12 @@ PROTOCOLS = {
     "super-resolution 2": SuperResolution(),
     "super-resolution 3": SuperResolution(factor=3),
     "super-resolution 4": SuperResolution(factor=4),
+    "super-resolution with given kernels": SuperResolution(
+        psfs=camera_shake_psfs(3, 9, torch.Generator().manual_seed(0))
+    ),
     "inpainting": Inpainting(),
+    "inpainting of color entries": Inpainting(apart=True),
+    "inpainting of blocks": Inpainting(block=5, lost=(0.1, 0.4)),
 }
 
 

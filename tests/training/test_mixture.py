@@ -1,59 +1,74 @@
+"""What a universal network is trained on."""
+
 import pytest
 import torch
 
-from undegrade.training.mixture import (
-    Deblurring,
-    Denoising,
-    Dice,
-    Inpainting,
-    SuperResolution,
-    Task,
-    random_kernels,
-)
-from undegrade.training.mixture_settings import Mixture
+from undegrade.degradations.protocols import Deblurring, Denoising, Inpainting, SuperResolution
+from undegrade.training.mixture import Mixture, random_kernels
 
 KERNELS = random_kernels(torch.Generator().manual_seed(0), size=13, per_kind=4)
-TASKS: dict[str, Task] = {
-    "color": Denoising(gray=0.0),
-    "gray": Denoising(gray=1.0),
-    "periodic": Deblurring(kernels=KERNELS, periodic=1.0),
-    "not periodic": Deblurring(kernels=KERNELS, periodic=0.0),
-    "resolution": SuperResolution(kernels=KERNELS),
-    "inpainting": Inpainting(),
+KINDS = {
+    "denoising": Denoising,
+    "deblurring": Deblurring,
+    "super_resolution": SuperResolution,
+    "inpainting": Inpainting,
 }
 
 
-def dice(seed: int = 0) -> Dice:
-    return Dice(torch.Generator().manual_seed(seed), torch.Generator().manual_seed(seed + 1))
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
-def crops(b: int = 6) -> torch.Tensor:
-    return torch.rand(b, 3, 36, 36, generator=torch.Generator().manual_seed(5))
+def only(name: str, **settings: float) -> Mixture:
+    return Mixture(**{**dict.fromkeys(KINDS, 0.0), name: 2.0, **settings})
 
 
-@pytest.mark.parametrize("name", TASKS)
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_noise_is_as_strong_as_it_is_said_to_be(name, seed):
+@pytest.mark.parametrize("name", KINDS)
+def test_the_noise_is_as_strong_as_it_is_said_to_be(name):
     """Where nothing was clipped, ‖y − Ax‖²/σ² is the number of entries, but for rounding."""
-    x, m = TASKS[name].draw(0.3 + 0.4 * crops(), dice(seed))
-    fitting = m.y - m.operator(x)
-    std = m.likelihood.std.reshape(-1, 1, 1, 1)
-    kept = (m.y != 0) & (m.y != 1)
-    ratio = torch.where(kept, fitting, 0).square().flatten(1).sum(1) / kept.flatten(1).sum(1)
-    assert ((ratio.sqrt() / std.flatten() - 1).abs() < 0.25).all()
+    crops = 0.3 + 0.4 * torch.rand(2, 3, 36, 36, generator=generator(5))
+    for i, task in enumerate(only(name).tasks(generator())):
+        x, m = task.draw(crops, generator(i))
+        assert x.shape[1] == (1 if task.gray else 3)
+        fitting = m.y - m.operator(x)
+        std = m.likelihood.std
+        kept = (m.y != 0) & (m.y != 1)
+        total = torch.where(kept, fitting, 0).square().flatten(1).sum(1)
+        # rounding to 8 bits adds the variance of a level's width
+        variance = std.square() + task.family.eight_bit * (1 / 255) ** 2 / 12
+        ratio = total / kept.flatten(1).sum(1) / variance
+        assert ((ratio.sqrt() - 1).abs() < 0.25).all()
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_the_dice_decide(name):
-    draws = [TASKS[name].draw(crops(), dice(s))[1].y for s in (3, 3)]
-    assert torch.equal(*draws)
+@pytest.mark.parametrize("name", KINDS)
+def test_a_family_gets_the_share_that_it_was_given(name):
+    tasks = only(name, gray=0.25).tasks(generator())
+    assert {type(task.family) for task in tasks} == {KINDS[name]}
+    assert sum(task.share for task in tasks) == pytest.approx(2.0)
 
 
-def test_some_measurements_are_rounded_to_8_bits():
-    _, m = Denoising(rounded=0.5, gray=0.0).draw(crops(40), dice())
-    fine = ((m.y * 255).round() - m.y * 255).abs().flatten(1).amax(1) < 1e-3
-    assert 8 < int(fine.sum()) < 32
-    assert (m.y[fine].amin() >= 0) & (m.y[fine].amax() <= 1)
+def test_all_boundaries_factors_and_kinds_of_holes_occur():
+    families = [task.family for task in Mixture().tasks(generator())]
+    boundaries = {f.boundary for f in families if isinstance(f, Deblurring)}
+    assert boundaries == {"periodic", "valid", "replicate"}
+    assert {f.factor for f in families if isinstance(f, SuperResolution)} == {2, 3, 4}
+    holes = {(f.apart, f.block) for f in families if isinstance(f, Inpainting)}
+    assert holes == {(True, 1), (False, 1), (False, 6)}
+    assert {f.eight_bit for f in families} == {True, False}
+
+
+def test_a_fraction_of_denoising_is_gray():
+    tasks = only("denoising", gray=0.3).tasks(generator())
+    assert sum(t.share for t in tasks if t.gray) == pytest.approx(0.6)
+    assert not any(t.gray for t in only("denoising", gray=0.0).tasks(generator()))
+
+
+def test_crops_are_cut_to_multiples_of_the_factor():
+    crops = torch.rand(1, 3, 35, 38, generator=generator())
+    for task in only("super_resolution").tasks(generator()):
+        x, m = task.draw(crops, generator())
+        assert x.shape[-2] == m.y.shape[-2] * task.family.factor
+        assert x.shape[-1] == m.y.shape[-1] * task.family.factor
 
 
 def test_kernels_sum_to_one_and_differ():
@@ -62,9 +77,7 @@ def test_kernels_sum_to_one_and_differ():
     assert len({tuple(k.flatten().tolist()) for k in KERNELS}) == len(KERNELS)
 
 
-def test_shares_choose_the_tasks():
-    tasks, shares = Mixture(deblurring=0.0, inpainting=0.0).tasks(torch.Generator().manual_seed(0))
-    assert [type(t) for t in tasks] == [Denoising, SuperResolution]
-    assert len(shares) == 2
+@pytest.mark.parametrize("share", [-1.0, 0.0])
+def test_shares_that_make_no_sense_are_refused(share):
     with pytest.raises(ValueError, match="shares of the tasks"):
-        Mixture(denoising=-1.0).tasks(torch.Generator())
+        only("denoising", denoising=share).tasks(generator())

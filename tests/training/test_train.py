@@ -21,12 +21,14 @@ from undegrade.restorers.rim_design import (
 )
 from undegrade.restorers.rim_weights import load_weights
 from undegrade.training.checkpoint import load_checkpoint
-from undegrade.training.mixture_settings import Mixture
+from undegrade.training.mixture import Mixture
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum, orthogonalized
+from undegrade.training.pictures import read_pictures
 from undegrade.training.run import initial_machine, step_factor
 from undegrade.training.settings import Train
 from undegrade.training.train import train
 from undegrade.training.unrolled import unrolled_loss
+from undegrade.training.validation import Validation
 
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:The `srun` command is available:UserWarning",
@@ -128,13 +130,15 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(folder, tmp_path):
     ids=["multiscale", "residual", "residual without memory", "gated"],
 )
 def test_training_makes_every_machine_better(folder, tmp_path, design):
-    losses = []
-    chosen = settings(folder, tmp_path, design=design, iterations=40, save_every=40)
-    train(
-        replace(chosen, mixture=replace(DENOISING, noise=50.0, gray=0.0)),
-        [lambda p: losses.append(float(p.loss))],
-    )
-    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
+    """Of the run's own weights, not their average, which lags behind in so short a training."""
+    chosen = settings(folder, tmp_path, design=design, iterations=60, save_every=60)
+    chosen = replace(chosen, mixture=replace(DENOISING, noise=50.0, gray=0.0))
+    pictures = Validation(read_pictures((folder,)), torch.device("cpu"))
+    trained = initial_machine(chosen).eval()
+    before = pictures(trained, design.steps, ["color 25"])["color 25"]
+    train(chosen)
+    trained.load_state_dict(load_checkpoint(tmp_path / "checkpoint-000000060.pt")["model"])
+    assert pictures(trained, design.steps, ["color 25"])["color 25"] > before + 0.5
 
 
 def test_the_whole_mixture_trains_with_recomputing_and_accumulation(folder, tmp_path):

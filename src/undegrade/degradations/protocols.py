@@ -1,11 +1,13 @@
 """The random degradations of the papers' experiments, for whole batches: every image its own."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, spread
+from undegrade.core.operator import Operator
 from undegrade.core.restorer import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
@@ -18,6 +20,13 @@ from undegrade.operators.super_resolution_psf import super_resolution_psfs
 
 Range = tuple[float, float]
 """From, to: drawn uniformly, one number per image. Standard deviations are for images in [0, 1]."""
+
+
+@runtime_checkable
+class Family(Protocol):
+    """Degradations of one kind: one of them for every image of a batch."""
+
+    def draw(self, x: Image, generator: torch.Generator) -> Measurement: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +44,7 @@ class Denoising:
 
     def draw(self, x: Image, generator: torch.Generator) -> Measurement:
         """A measurement of every image."""
-        likelihood = _white_noise(x, self.std, generator)
-        y = likelihood.sample(x, generator)
-        return Measurement(rounded(y) if self.eight_bit else y, Identity(), likelihood)
+        return _measured(x, Identity(), self.std, self.eight_bit, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +57,14 @@ class Deblurring:
         boundary: `valid` in the papers.
         psfs: kernels to choose from, (n 1 size size), each turned and mirrored at random; new
             random walks for every image when not given (about a millisecond each).
+        eight_bit: measurements are clipped and rounded to 8 bits.
     """
 
     size: int = 21
     std: Range = (1 / 255, 5 / 255)
     boundary: Boundary = "valid"
     psfs: Tensor | None = None
+    eight_bit: bool = False
 
     def draw(self, x: Image, generator: torch.Generator) -> Measurement:
         """A measurement of every image."""
@@ -63,8 +72,8 @@ class Deblurring:
             psfs = camera_shake_psfs(len(x), self.size, generator)
         else:
             psfs = _chosen(self.psfs, len(x), generator)
-        operator, likelihood = Blur(psfs.to(x), self.boundary), _white_noise(x, self.std, generator)
-        return Measurement(likelihood.sample(operator(x), generator), operator, likelihood)
+        operator = Blur(psfs.to(x), self.boundary)
+        return _measured(x, operator, self.std, self.eight_bit, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,41 +85,65 @@ class SuperResolution:
         size: rows and columns of the kernels.
         std: range of the standard deviation.
         boundary: of the blur.
+        variances, roughness: of the kernels, see `super_resolution_psfs`.
+        psfs: kernels to choose from instead, as for `Deblurring`.
+        eight_bit: measurements are clipped and rounded to 8 bits.
     """
 
     factor: int = 2
     size: int = 13
     std: Range = (1 / 255, 5 / 255)
     boundary: Boundary = "replicate"
+    variances: Range = (0.35, 5.0)
+    roughness: float = 0.4
+    psfs: Tensor | None = None
+    eight_bit: bool = False
 
     def draw(self, x: Image, generator: torch.Generator) -> Measurement:
         """A measurement of every image; its sides must be multiples of the factor."""
-        psfs = super_resolution_psfs(len(x), self.factor, generator, size=self.size)
+        if self.psfs is None:
+            psfs = super_resolution_psfs(
+                len(x),
+                self.factor,
+                generator,
+                size=self.size,
+                variances=self.variances,
+                roughness=self.roughness,
+            )
+        else:
+            psfs = _chosen(self.psfs, len(x), generator)
         operator = Downsample(self.factor) @ Blur(psfs.to(x), self.boundary)
-        likelihood = _white_noise(x, self.std, generator)
-        return Measurement(likelihood.sample(operator(x), generator), operator, likelihood)
+        return _measured(x, operator, self.std, self.eight_bit, generator)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inpainting:
-    """Pixels lost at random, all channels of a pixel together, and a little noise on the others.
+    """Pixels lost at random, and a little noise on the others.
 
     Arguments:
         lost: range of the fraction that is lost.
         std: range of the standard deviation.
+        block: what is lost are squares of this many pixels a side.
+        apart: each channel loses pixels of its own; otherwise all lose the same ones.
+        eight_bit: measurements are clipped and rounded to 8 bits.
     """
 
     lost: Range = (0.1, 0.9)
     std: Range = (1 / 255, 5 / 255)
+    block: int = 1
+    apart: bool = False
+    eight_bit: bool = False
 
     def draw(self, x: Image, generator: torch.Generator) -> Measurement:
         """A measurement of every image; it is exactly 0 where a pixel is lost."""
-        b, _, h, w = x.shape
+        b, c, h, w = x.shape
         lost = spread(_uniform(self.lost, b, x, generator), x)
-        chance = torch.rand((b, 1, h, w), generator=generator, device=generator.device).to(x)
-        operator = Mask((chance >= lost).to(x))
-        likelihood = _white_noise(x, self.std, generator)
-        return Measurement(operator(likelihood.sample(x, generator)), operator, likelihood)
+        grid = b, c if self.apart else 1, -(-h // self.block), -(-w // self.block)
+        chance = torch.rand(grid, generator=generator, device=generator.device).to(x)
+        whole = chance.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
+        operator = Mask((whole[..., :h, :w] >= lost).to(x))
+        seen = _measured(x, Identity(), self.std, self.eight_bit, generator)
+        return Measurement(operator(seen.y), operator, seen.likelihood)
 
 
 def rounded(y: Tensor) -> Tensor:
@@ -118,8 +151,12 @@ def rounded(y: Tensor) -> Tensor:
     return (y.clamp(0, 1) * 255).round() / 255
 
 
-def _white_noise(x: Image, std: Range, generator: torch.Generator) -> Gaussian:
-    return Gaussian(_uniform(std, len(x), x, generator))
+def _measured(
+    x: Image, operator: Operator, std: Range, eight_bit: bool, generator: torch.Generator
+) -> Measurement:
+    likelihood = Gaussian(_uniform(std, len(x), x, generator))
+    y = likelihood.sample(operator(x), generator)
+    return Measurement(rounded(y) if eight_bit else y, operator, likelihood)
 
 
 def _uniform(between: Range, count: int, like: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,169 +1,168 @@
-"""The degradations that a universal network is trained on, drawn anew for every batch."""
+"""The degradations that a universal network is trained on, and how often each."""
 
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, final, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image, PerSample
-from undegrade.core.operator import Operator
+from undegrade.core.image import Image
 from undegrade.core.restorer import Measurement
-from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.operators.blur import Blur
+from undegrade.degradations.protocols import (
+    Deblurring,
+    Denoising,
+    Family,
+    Inpainting,
+    Range,
+    SuperResolution,
+)
 from undegrade.operators.camera_shake import camera_shake_psfs
-from undegrade.operators.downsampling import Downsample
-from undegrade.operators.identity import Identity
-from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 from undegrade.operators.psf import disk_psf, gaussian_psf, motion_psf
-from undegrade.operators.super_resolution_psf import super_resolution_psfs
 
 FINEST = 1 / 510  # no network is told of less noise than half a gray level
 KERNEL = 25
 
 
-class Dice(NamedTuple):
-    """Two generators: `host` for the few numbers, `device` for whole images of noise."""
+class Task(NamedTuple):
+    """A family of degradations, of color pictures or of their luminance, and its share."""
 
-    host: torch.Generator
-    device: torch.Generator
+    family: Family
+    gray: bool = False
+    share: float = 1.0
 
-    def uniform(self, count: int, low: float, high: float) -> PerSample:
-        """Numbers from the host, moved to the device."""
-        u = low + (high - low) * torch.rand(count, generator=self.host)
-        return u.to(self.device.device)
-
-    def chance(self, probability: float) -> bool:
-        """Whether it happens this time."""
-        return float(torch.rand((), generator=self.host)) < probability
-
-
-@runtime_checkable
-class Task(Protocol):
-    """A family of degradations: a random one of them, applied to a batch of crops."""
-
-    def draw(self, x: Image, dice: Dice) -> tuple[Tensor, Measurement]: ...
+    def draw(self, x: Image, generator: torch.Generator) -> tuple[Tensor, Measurement]:
+        """The truth (gray, or cut to multiples of a factor) and a measurement of it."""
+        x = luminance(x) if self.gray else x
+        if isinstance(self.family, SuperResolution):
+            h, w = (n // self.family.factor * self.family.factor for n in x.shape[-2:])
+            x = x[..., :h, :w]
+        return x, self.family.draw(x, generator)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Denoising:
-    """Gaussian noise; some of it clipped and rounded to 8 bits; some pictures gray.
+class Mixture:
+    """Shares of the batches, in any unit, and the strongest noise in 8-bit levels.
 
     Arguments:
-        stds: of the noise in units of [0, 1].
-        rounded: fraction of the pictures that are 8-bit.
-        gray: fraction of the batches without color.
+        denoising: share of the batches that are noisy only; 0 leaves a task out.
+        deblurring: share of those with a random known kernel.
+        super_resolution: share of those of 2, 3 or 4 times lower resolution.
+        inpainting: share of those with pixels missing.
+        gray: share of the denoising batches without color.
+        noise: largest standard deviation for denoising.
+        blur_noise: the same for deblurring.
+        resolution_noise: the same for super-resolution.
+        inpainting_noise: the same for inpainting.
     """
 
-    stds: tuple[float, float] = (0.0, 55 / 255)
-    rounded: float = 0.5
+    denoising: float = 0.5
+    deblurring: float = 0.2
+    super_resolution: float = 0.15
+    inpainting: float = 0.15
     gray: float = 0.2
+    noise: float = 55.0
+    blur_noise: float = 15.0
+    resolution_noise: float = 8.0
+    inpainting_noise: float = 20.0
 
-    def draw(self, x: Image, dice: Dice) -> tuple[Tensor, Measurement]:
-        """x, and y = x + noise."""
-        x = luminance(x) if dice.chance(self.gray) else x
-        std = dice.uniform(len(x), *self.stds).clamp(min=FINEST)
-        return x, _measured(x, Identity(), std, self.rounded, dice)
+    def tasks(self, generator: torch.Generator) -> list[Task]:
+        """All tasks with a share.
 
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Deblurring:
-    """A kernel per picture out of `kernels`, periodic or not, and Gaussian noise.
-
-    Arguments:
-        kernels: shape (n 1 k k), such as `random_kernels` gives.
-        stds: of the noise in units of [0, 1].
-        periodic: fraction of the batches with a periodic boundary; the others are halved between
-            `valid` and `replicate`, and take several times longer.
-        rounded: fraction of the pictures that are 8-bit.
-    """
-
-    kernels: Tensor
-    stds: tuple[float, float] = (0.5 / 255, 15 / 255)
-    periodic: float = 0.7
-    rounded: float = 0.3
-
-    def draw(self, x: Image, dice: Dice) -> tuple[Tensor, Measurement]:
-        """x, and y = psf ∗ x + noise."""
-        psf = _choose(self.kernels, len(x), dice).to(x)
-        boundary: Boundary = "periodic"
-        if not dice.chance(self.periodic):
-            boundary = "valid" if dice.chance(0.5) else "replicate"
-        # small noise is common and matters most, hence the square
-        u = dice.uniform(len(x), 0.0, 1.0).square()
-        std = self.stds[0] + (self.stds[1] - self.stds[0]) * u
-        return x, _measured(x, Blur(psf, boundary), std, self.rounded, dice)
+        Raises:
+            ValueError: a negative share, or none at all.
+        """
+        shares = (self.denoising, self.deblurring, self.super_resolution, self.inpainting)
+        if min(shares) < 0 or sum(shares) == 0:
+            raise ValueError(f"the shares of the tasks must be 0 or more, got {shares}")
+        kernels = random_kernels(generator, per_kind=200 if sum(shares[1:3]) else 2)
+        groups = (
+            _denoising(self.noise / 255, self.gray),
+            _deblurring(self.blur_noise / 255, kernels),
+            _super_resolution(self.resolution_noise / 255, kernels),
+            _inpainting(self.inpainting_noise / 255),
+        )
+        return [
+            task._replace(share=share * task.share)
+            for share, group in zip(shares, groups, strict=True)
+            for task in group
+            if share * task.share > 0
+        ]
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class SuperResolution:
-    """Blur and decimation by 2, 3 or 4, and a little noise.
+def _denoising(noise: float, gray: float) -> Sequence[Task]:
+    """Half of the pictures are files of 8 bits."""
+    std = FINEST, max(noise, FINEST)
+    return [
+        Task(Denoising(std=std, eight_bit=eight_bit), colorless, share / 2)
+        for eight_bit in (False, True)
+        for colorless, share in ((False, 1 - gray), (True, gray))
+    ]
 
-    Arguments:
-        kernels: shape (n 1 k k); half of the batches use these, half anisotropic Gaussians.
-        factors: of the decimation.
-        stds: of the noise in units of [0, 1]; half of the pictures have none but rounding.
-    """
 
-    kernels: Tensor
-    factors: tuple[int, ...] = (2, 3, 4)
-    stds: tuple[float, float] = (0.0, 8 / 255)
+def _deblurring(noise: float, kernels: Tensor) -> Sequence[Task]:
+    """Little noise is common and matters most; blurs that do not wrap around take longer."""
+    boundaries: dict[Boundary, float] = {"periodic": 0.7, "valid": 0.15, "replicate": 0.15}
+    stds: dict[Range, float] = {(FINEST, noise / 3): 2 / 3, (noise / 3, noise): 1 / 3}
+    files = {False: 0.7, True: 0.3}
+    return [
+        Task(
+            Deblurring(psfs=kernels, boundary=boundary, std=std, eight_bit=eight_bit),
+            share=boundaries[boundary] * stds[std] * files[eight_bit],
+        )
+        for boundary, std, eight_bit in product(boundaries, stds, files)
+    ]
 
-    def draw(self, x: Image, dice: Dice) -> tuple[Tensor, Measurement]:
-        """x, and y = decimated (psf ∗ x) + noise."""
-        b = len(x)
-        factor = self.factors[int(torch.randint(len(self.factors), (), generator=dice.host))]
-        x = x[..., : x.shape[-2] // factor * factor, : x.shape[-1] // factor * factor]
-        if dice.chance(0.3):
-            psf = _choose(self.kernels, b, dice)
-        else:
-            high = 5.0 * (factor / 2) ** 2
-            psf = super_resolution_psfs(
-                b,
-                factor,
-                dice.host,
+
+def _super_resolution(noise: float, kernels: Tensor) -> Sequence[Task]:
+    """Factors 2, 3 and 4; half of the pictures without noise but rounding."""
+    boundaries: dict[Boundary, float] = {"periodic": 0.6, "replicate": 0.4}
+    roughness: dict[float | None, float] = {0.0: 0.35, 0.4: 0.35, None: 0.3}  # None: any kernel
+    return [
+        Task(
+            SuperResolution(
+                factor=factor,
                 size=13 if factor == 2 else KERNEL,
-                variances=(0.35, high),
-                roughness=0.4 if dice.chance(0.5) else 0.0,
-            )
-        boundary: Boundary = "periodic" if dice.chance(0.6) else "replicate"
-        operator = Downsample(factor) @ Blur(psf.to(x), boundary)
-        std = dice.uniform(b, *self.stds) * (dice.uniform(b, 0.0, 1.0) < 0.5)
-        return x, _measured(x, operator, std.clamp(min=FINEST), 0.5, dice)
+                variances=(0.35, 5.0 * (factor / 2) ** 2),
+                roughness=rough or 0.0,
+                psfs=kernels if rough is None else None,
+                boundary=boundary,
+                std=(FINEST, FINEST if exact else noise),
+                eight_bit=exact,
+            ),
+            share=boundaries[boundary] * roughness[rough] / 6,
+        )
+        for factor, boundary, rough, exact in product(
+            (2, 3, 4), boundaries, roughness, (False, True)
+        )
+    ]
 
 
-@final
-@dataclass(frozen=True, kw_only=True)
-class Inpainting:
-    """Pixels, single color entries or blocks lost at random; a little noise in half of the images.
-
-    Arguments:
-        lost: range of the fraction that is missing.
-        stds: of the noise.
-    """
-
-    lost: tuple[float, float] = (0.1, 0.9)
-    stds: tuple[float, float] = (0.0, 20 / 255)
-
-    def draw(self, x: Image, dice: Dice) -> tuple[Tensor, Measurement]:
-        """x, and y = observed·(x + noise)."""
-        b, c, h, w = x.shape
-        lost = dice.uniform(b, *self.lost).reshape(-1, 1, 1, 1)
-        kind = float(torch.rand((), generator=dice.host))
-        channels, block = (c, 1) if kind < 0.5 else (1, 1) if kind < 0.8 else (1, 6)
-        grid = (b, channels, -(-h // block), -(-w // block))
-        chance = torch.rand(grid, generator=dice.device, device=dice.device.device)
-        chance = chance.repeat_interleave(block, 2).repeat_interleave(block, 3)[..., :h, :w]
-        observed = (chance >= (lost if block == 1 else 0.5 * lost)).to(x)
-        std = dice.uniform(b, *self.stds) * (dice.uniform(b, 0.0, 1.0) < 0.5)
-        seen = _measured(x, Mask(observed), std.clamp(min=FINEST), 0.5, dice)
-        return x, replace(seen, y=seen.y * observed)
+def _inpainting(noise: float) -> Sequence[Task]:
+    """Pixels, single color entries or blocks; half of the pictures without noise but rounding."""
+    kinds: Sequence[tuple[float, bool, int, Range]] = (
+        (0.5, True, 1, (0.1, 0.9)),
+        (0.3, False, 1, (0.1, 0.9)),
+        (0.2, False, 6, (0.05, 0.45)),
+    )
+    return [
+        Task(
+            Inpainting(
+                lost=lost,
+                apart=apart,
+                block=block,
+                std=(FINEST, FINEST if exact else noise),
+                eight_bit=exact,
+            ),
+            share=share / 2,
+        )
+        for (share, apart, block, lost), exact in product(kinds, (False, True))
+    ]
 
 
 def luminance(x: Image) -> Float[Tensor, "b 1 h w"]:
@@ -197,18 +196,3 @@ def random_kernels(generator: torch.Generator, size: int = KERNEL, per_kind: int
 def _padded(psf: Tensor, size: int) -> Tensor:
     rows, columns = ((size - n) // 2 for n in psf.shape[-2:])
     return functional.pad(psf, (columns, columns, rows, rows))
-
-
-def _choose(kernels: Tensor, count: int, dice: Dice) -> Tensor:
-    which = torch.randint(len(kernels), (count,), generator=dice.host)
-    return kernels[which.to(kernels.device)]
-
-
-def _measured(
-    x: Image, operator: Operator, std: PerSample, rounded: float, dice: Dice
-) -> Measurement:
-    likelihood = Gaussian(std)
-    y = likelihood.sample(operator(x), dice.device)
-    some = (dice.uniform(len(x), 0.0, 1.0) < rounded).reshape(-1, 1, 1, 1)
-    y = torch.where(some, (y.clamp(0, 1) * 255).round() / 255, y)
-    return Measurement(y, operator, likelihood)

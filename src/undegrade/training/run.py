@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,6 @@ from undegrade.training.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
-from undegrade.training.mixture import Dice
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum
 from undegrade.training.pictures import Pictures, read_pictures
 from undegrade.training.settings import Train
@@ -29,6 +28,13 @@ from undegrade.training.validation import Validation
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+class Dice(NamedTuple):
+    """Two generators: `host` decides which crops and which task, `device` everything else."""
+
+    host: torch.Generator
+    device: torch.Generator
 
 
 @final
@@ -45,7 +51,7 @@ class Run:
         self.settings, self.fabric, self.iteration = settings, fabric, 0
         device, seed = fabric.device, settings.seed
         self.pictures = Pictures(read_pictures(settings.images), settings.scales, device)
-        self.tasks, self.shares = settings.mixture.tasks(torch.Generator().manual_seed(seed))
+        self.tasks = settings.mixture.tasks(torch.Generator().manual_seed(seed))
         self.rim, self.average = (initial_machine(settings).to(device) for _ in range(2))
         if settings.compile:
             self.rim.get_submodule("cell").compile()
@@ -124,8 +130,9 @@ class Run:
         size = settings.crops[self.iteration > 0.75 * settings.iterations]
         count = max(1, round(settings.batch * (settings.crops[0] / size) ** 2))
         x = self.pictures.draw(count, size, self.dice.host)
-        which = int(torch.multinomial(self.shares, 1, generator=self.dice.host))
-        x, measurement = self.tasks[which].draw(x, self.dice)
+        shares = torch.tensor([task.share for task in self.tasks])
+        which = int(torch.multinomial(shares, 1, generator=self.dice.host))
+        x, measurement = self.tasks[which].draw(x, self.dice.device)
         problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         steps = 1 if self.iteration <= settings.short else settings.design.steps
         estimates = self.unrolled(problem, measurement.operator.initial(measurement.y), steps)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import final
 
 from undegrade.restorers.rim_design import Design, MultiscaleDesign
-from undegrade.training.mixture_settings import Mixture
+from undegrade.training.mixture import Mixture
 
 
 @final
