@@ -1,6 +1,7 @@
 """The shipped network on blurs, low resolution and lost pixels, beside total variation.
 
     python -m benchmarks.learned_inverse [--tasks shake,levin] [--every 8] [--no-oracle]
+        [--results NAME]
 
 `tv` is `Variational` with the best of nine weights for every picture, chosen with the truth (an
 oracle), `auto` the same with the weight it chooses by itself. Same noise draws in all columns.
@@ -15,6 +16,7 @@ oracle), `auto` the same with the weight it chooses by itself. Same noise draws 
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +186,7 @@ def main() -> None:
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture of CBSD68")
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--results", default="learned_inverse", help="name of the table")
     parser.add_argument("--oracle", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     learned = RecurrentInference(weights=options.weights)
@@ -202,8 +205,8 @@ def main() -> None:
         }
         for name, some in found.items()
     ]
-    command = f"python -m benchmarks.learned_inverse --every {options.every}"
-    table.write("learned_inverse", command, rows)
+    command = f"python -m benchmarks.learned_inverse {' '.join(sys.argv[1:])}"
+    table.write(options.results, command, rows)
 
 
 def _mean(rows: list[dict[str, float]], key: str) -> float:

@@ -95,8 +95,10 @@ def rows_of(task: str, every: int) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=8)
-    every = parser.parse_args().every
-    rows = [row for task in TASKS for row in rows_of(task, every)]
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
+    options = parser.parse_args()
+    every = options.every
+    rows = [row for task in options.tasks for row in rows_of(task, every)]
     table.write("tv_protocols", f"python -m benchmarks.tv_protocols --every {every}", rows)
 
 

@@ -73,11 +73,12 @@ class Poisson(Likelihood):
         peak, low, y = self._constants(y)
         t = spread(step, v)
         q, product = v - t * peak, t * peak * y
-        root = (q.square() + 4 * product).sqrt()
         # the two forms of the root: each free of cancellation for its sign of q
-        u = torch.where(q > 0, 0.5 * (q + root), 2 * product / (root - q).clamp(min=1e-30))
+        twice = (q.square() + 4 * product).sqrt() + q.abs()
+        u = torch.where(q > 0, twice / 2, 2 * product / twice.clamp(min=1e-30))
+        del twice
         bend = t * self._curvature(y)
-        below = (v - t * peak * (1 - y / low) + bend * low) / (1 + bend)
+        below = (q + product / low + bend * low) / (1 + bend)
         return torch.where(u >= low, u, below)
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:

@@ -40,7 +40,8 @@ def transfer_function(psf: Tensor, size: tuple[int, int], origin: tuple[int, int
 def filtered(x: Image, transfer: Tensor, size: tuple[int, int], keep: tuple[int, int]) -> Tensor:
     """Circular convolution on a zero-extended grid of `size`; the first `keep` rows, columns."""
     spectrum = torch.fft.rfft2(x, s=size)
-    return torch.fft.irfft2(spectrum * transfer, s=size)[..., : keep[0], : keep[1]]
+    spectrum = spectrum * transfer  # by name, so that the first one is freed
+    return torch.fft.irfft2(spectrum, s=size)[..., : keep[0], : keep[1]]
 
 
 def is_fast(n: int) -> bool:

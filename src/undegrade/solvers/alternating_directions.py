@@ -105,10 +105,14 @@ class AlternatingDirections:
         spectrum += metric * state.spectrum
         spectrum /= precision * state.data_symbol + metric
         new = torch.fft.irfft2(spectrum, s=anchor.shape[-2:])
-        dual = prior.ascend(p.clone(), 2 * new - anchor, state.step, _weight(problem, anchor))
+        state.spectrum.lerp_(spectrum, self.relaxation)
+        del spectrum, metric
+        ahead = torch.lerp(anchor, new, 2.0)
+        p.lerp_(
+            prior.ascend(p.clone(), ahead, state.step, _weight(problem, anchor)), self.relaxation
+        )
         residual = norm(new - anchor) / norm(new).clamp(min=torch.finfo(new.dtype).tiny)
-        for relaxed, found in ((anchor, new), (state.spectrum, spectrum), (p, dual)):
-            relaxed.lerp_(found, self.relaxation)
+        anchor.lerp_(new, self.relaxation)
         return dataclasses.replace(state, x=new, residual=residual)
 
 
