@@ -51,7 +51,7 @@ def solved(
         if isinstance(m.operator, ud.Identity):
             squares = ud.LeastSquares(m.operator, m.y, m.likelihood.std)
             dual = ud.Objective(squares, objective.prior, weight)
-        stop = ud.until(iterations=500, every=500)  # its gap has no tight bound here
+        stop = ud.until(iterations=1000, every=1000)  # its gap has no tight bound here
         x = ud.solve(ud.PrimalDual(), dual, x0, stop=stop).x
     return x, float(objective(x)), time.perf_counter() - began
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import tyro
 
-from undegrade.cli.dispatch import unknown
+from undegrade.cli.failure import unknown
 
 T = TypeVar("T")
 

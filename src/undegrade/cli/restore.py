@@ -11,7 +11,7 @@ from typing import Annotated, Generic, TypeVar, final
 from tyro import conf
 
 from undegrade.cli.degrade import refuse_overwriting
-from undegrade.cli.dispatch import FAILED, say
+from undegrade.cli.failure import FAILED, say
 from undegrade.cli.known import Known, find_known, read_known
 from undegrade.cli.methods import method_class
 from undegrade.cli.parsing import named, parse
