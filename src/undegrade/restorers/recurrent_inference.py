@@ -27,8 +27,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 class RecurrentInference:
     """Learned descent: a few steps of a trained network that sees the likelihood's gradient.
 
-    The best quality per second for natural pictures with noise, a known blur, low resolution or
-    missing pixels. It fails for pictures unlike photographs, and for operators that are not linear.
+    The best quality per second for photographs with noise or missing pixels, by 1 to 3 dB; about
+    that of `Variational` for known blurs and low resolution. It fails for pictures unlike
+    photographs, and for operators that are not linear.
 
     References:
         Putzky and Welling, Recurrent inference machines for solving inverse problems (2017);
