@@ -83,6 +83,7 @@ class AlternatingDirections:
                 f"{type(problem.constraint).__name__}; use LBFGS"
             )
         A, inside = problem.fidelity.operator, problem.prior.inner
+        data_symbol = _periodic_symbol(lambda u: A.adjoint(A(u)), x0, type(A).__name__)
         return AlternatingDirectionsState(
             x0,
             x0.new_full((len(x0),), math.inf),
@@ -90,7 +91,7 @@ class AlternatingDirections:
             torch.fft.rfft2(x0),
             torch.zeros_like(inside(x0)) if self.dual is None else self.dual.clone(),
             _weight(problem, x0) / self.ratio,
-            _periodic_symbol(lambda u: A.adjoint(A(u)), x0, type(A).__name__),
+            data_symbol,
             _bounded_away(_symbol(lambda u: inside.adjoint(inside(u)), x0)),
         )
 
