@@ -252,7 +252,11 @@ def test_the_overview_is_quick() -> None:
 
 @pytest.mark.slow
 def test_an_interruption_leaves_what_is_done(folder: Path) -> None:
-    """The first picture is done in a moment, the second would take minutes."""
+    """The first picture is done in a moment, the second would take minutes.
+
+    `python -m` ends by the signal itself where Ctrl-C came inside code that was made at run time,
+    such as an import that builds classes; a shell shows 128 + 2 = 130 either way.
+    """
     write_image("1.png", torch.full((1, 3, 1, 1), 0.5))
     write_image("2.png", scene(700, 900))
     line = "restore 1.png 2.png --output out --noise gaussian:0.1 --weight 1 --tolerance 0"
@@ -264,7 +268,8 @@ def test_an_interruption_leaves_what_is_done(folder: Path) -> None:
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    status = process.returncode
+    assert (128 - status if status < 0 else status) == 130
     assert err == "undegrade: interrupted\n"
     assert sorted(p.name for p in (folder / "out").iterdir()) == [
         "1-restored.png", "1-trace.csv", "settings.json",
