@@ -91,8 +91,7 @@ def relative_gap(problem: PrimalDualProblem, x: Image, p: Tensor) -> PerSample:
     weight = _weight(problem, x)
     primal = problem(x)
     dual = problem.fidelity.conjugate_bound(-problem.prior.inner.adjoint(p), x)
-    weighted = bool((weight != 1).any())  # no copy of the largest field without need
-    scaled = p / spread(weight.clamp(min=torch.finfo(x.dtype).tiny), p) if weighted else p
+    scaled = p / spread(weight.clamp(min=torch.finfo(x.dtype).tiny), p)
     gap = primal + dual + weight * problem.prior.outer.conjugate(scaled)
     return gap / primal.abs().clamp(min=torch.finfo(x.dtype).tiny)
 
