@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.cases import SOLVERS, SolverCase
-from undegrade.core.solver import Solver, State, Status, Stop, solve, until
+from undegrade.core.solver import Solver, State, Status, Stop, advance, solve, until
 from undegrade.priors.finite_difference import FiniteDifference
 
 BATCH = slice(None)
@@ -62,6 +62,14 @@ def test_n_then_m_iterations_are_n_plus_m(case):
     rest = solve(case.solver, problem, state=part.state, stop=until(iterations=3))
     assert torch.equal(whole.x, rest.x)
     assert torch.equal(whole.state.residual, rest.state.residual)
+
+
+def test_advancing_by_n_steps_is_solving_for_n_iterations(case):
+    problem, x0 = case.quadratic(), case.start()
+    solved = solve(case.solver, problem, x0, stop=until(iterations=5))
+    advanced = advance(case.solver, problem, x0, 5)
+    assert torch.equal(solved.x, advanced.x)
+    assert torch.equal(solved.state.residual, advanced.residual)
 
 
 def test_a_batch_gives_what_its_members_give_alone(case):
