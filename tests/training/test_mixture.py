@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from undegrade.degradations.protocols import Deblurring, Denoising, Inpainting, SuperResolution
-from undegrade.training.mixture import Mixture, random_kernels
+from undegrade.training.mixture import FINEST, Mixture, random_kernels
 
 KERNELS = random_kernels(torch.Generator().manual_seed(0), size=13, per_kind=4)
 KINDS = {
@@ -77,7 +77,25 @@ def test_kernels_sum_to_one_and_differ():
     assert len({tuple(k.flatten().tolist()) for k in KERNELS}) == len(KERNELS)
 
 
-@pytest.mark.parametrize("share", [-1.0, 0.0])
-def test_shares_that_make_no_sense_are_refused(share):
-    with pytest.raises(ValueError, match="shares of the tasks"):
-        only("denoising", denoising=share).tasks(generator())
+@pytest.mark.parametrize("name", KINDS)
+def test_without_noise_the_finest_is_drawn(name):
+    quiet = dict.fromkeys(("noise", "blur_noise", "resolution_noise", "inpainting_noise"), 0.0)
+    tasks = only(name, **quiet).tasks(generator())
+    assert {task.family.std for task in tasks} == {(FINEST, FINEST)}
+    assert sum(task.share for task in tasks) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"denoising": -1.0}, "expected shares of 0 or more"),
+        ({"denoising": 0.0}, "not all 0"),
+        ({"denoising": float("nan")}, "expected shares of 0 or more"),
+        ({"blur_noise": -1.0}, "expected noise of 0 or more, in 8-bit levels"),
+        ({"gray": 1.5}, r"a share of gray pictures in \[0, 1\], got 1.5"),
+        ({"gray": -0.1}, "a share of gray pictures"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings, match):
+    with pytest.raises(ValueError, match=match):
+        only("denoising", **settings).tasks(generator())

@@ -75,17 +75,25 @@ class Mixture:
         """All tasks with a share.
 
         Raises:
-            ValueError: a negative share, or none at all.
+            ValueError: a negative share, or none at all; negative noise; gray outside [0, 1].
         """
         shares = (self.denoising, self.deblurring, self.super_resolution, self.inpainting)
-        if min(shares) < 0 or sum(shares) == 0:
-            raise ValueError(f"the shares of the tasks must be 0 or more, got {shares}")
+        levels = (self.noise, self.blur_noise, self.resolution_noise, self.inpainting_noise)
+        if not min(shares) >= 0 or sum(shares) == 0:
+            raise ValueError(f"expected shares of 0 or more for the tasks, not all 0, got {shares}")
+        if not min(levels) >= 0:
+            raise ValueError(f"expected noise of 0 or more, in 8-bit levels, got {levels}")
+        if not 0 <= self.gray <= 1:
+            raise ValueError(f"expected a share of gray pictures in [0, 1], got {self.gray}")
+        noise, blur_noise, resolution_noise, inpainting_noise = (
+            max(level / 255, FINEST) for level in levels
+        )
         kernels = random_kernels(generator, per_kind=200 if sum(shares[1:3]) else 2)
         groups = (
-            _denoising(self.noise / 255, self.gray),
-            _deblurring(self.blur_noise / 255, kernels),
-            _super_resolution(self.resolution_noise / 255, kernels),
-            _inpainting(self.inpainting_noise / 255),
+            _denoising(noise, self.gray),
+            _deblurring(blur_noise, kernels),
+            _super_resolution(resolution_noise, kernels),
+            _inpainting(inpainting_noise),
         )
         return [
             task._replace(share=share * task.share)
@@ -97,9 +105,8 @@ class Mixture:
 
 def _denoising(noise: float, gray: float) -> Sequence[Task]:
     """Half of the pictures are files of 8 bits."""
-    std = FINEST, max(noise, FINEST)
     return [
-        Task(Denoising(std=std, eight_bit=eight_bit), colorless, share / 2)
+        Task(Denoising(std=(FINEST, noise), eight_bit=eight_bit), colorless, share / 2)
         for eight_bit in (False, True)
         for colorless, share in ((False, 1 - gray), (True, gray))
     ]
@@ -108,14 +115,15 @@ def _denoising(noise: float, gray: float) -> Sequence[Task]:
 def _deblurring(noise: float, kernels: Tensor) -> Sequence[Task]:
     """Little noise is common and matters most; blurs that do not wrap around take longer."""
     boundaries: dict[Boundary, float] = {"periodic": 0.7, "valid": 0.15, "replicate": 0.15}
-    stds: dict[Range, float] = {(FINEST, noise / 3): 2 / 3, (noise / 3, noise): 1 / 3}
+    little = max(noise / 3, FINEST)
+    stds: Sequence[tuple[Range, float]] = (((FINEST, little), 2 / 3), ((little, noise), 1 / 3))
     files = {False: 0.7, True: 0.3}
     return [
         Task(
             Deblurring(psfs=kernels, boundary=boundary, std=std, eight_bit=eight_bit),
-            share=boundaries[boundary] * stds[std] * files[eight_bit],
+            share=boundaries[boundary] * share * files[eight_bit],
         )
-        for boundary, std, eight_bit in product(boundaries, stds, files)
+        for boundary, (std, share), eight_bit in product(boundaries, stds, files)
     ]
 
 

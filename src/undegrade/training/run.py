@@ -52,6 +52,7 @@ class Run:
         device, seed = fabric.device, settings.seed
         self.pictures = Pictures(read_pictures(settings.images), settings.scales, device)
         self.tasks = settings.mixture.tasks(torch.Generator().manual_seed(seed))
+        self.shares = torch.tensor([task.share for task in self.tasks])
         self.rim, self.average = (initial_machine(settings).to(device) for _ in range(2))
         if settings.compile:
             self.rim.get_submodule("cell").compile()
@@ -130,8 +131,7 @@ class Run:
         size = settings.crops[self.iteration > 0.75 * settings.iterations]
         count = max(1, round(settings.batch * (settings.crops[0] / size) ** 2))
         x = self.pictures.draw(count, size, self.dice.host)
-        shares = torch.tensor([task.share for task in self.tasks])
-        which = int(torch.multinomial(shares, 1, generator=self.dice.host))
+        which = int(torch.multinomial(self.shares, 1, generator=self.dice.host))
         x, measurement = self.tasks[which].draw(x, self.dice.device)
         problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         steps = 1 if self.iteration <= settings.short else settings.design.steps
