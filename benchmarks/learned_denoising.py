@@ -14,6 +14,7 @@ import torch
 
 import undegrade as ud
 from benchmarks import table
+from undegrade.degradations.protocols import rounded
 from undegrade.evaluation.metrics import psnr
 from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.training.mixture import luminance
@@ -35,7 +36,7 @@ def measured(path: Path, i: int, kind: str, values: str, std: int) -> tuple[torc
     x = luminance(x) if kind == "gray" else x
     eta = ud.Gaussian(std / 255)
     y = eta.sample(x, torch.Generator().manual_seed(1000 + i))
-    return x, (y.clamp(0, 1) * 255).round() / 255 if values == "8-bit" else y
+    return x, rounded(y) if values == "8-bit" else y
 
 
 def row(paths: list[Path], restorer: RecurrentInference, setting: tuple[str, str, int]) -> dict:

@@ -28,7 +28,7 @@ from torch import Tensor
 import undegrade as ud
 from benchmarks import table
 from undegrade.degradations.kernel_file import read_kernel
-from undegrade.degradations.protocols import Deblurring, SuperResolution
+from undegrade.degradations.protocols import Deblurring, SuperResolution, rounded
 from undegrade.evaluation.metrics import psnr
 from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.restorers.variational import Variational
@@ -59,7 +59,7 @@ def noisy(x: Tensor, operator: ud.Operator, std: float, i: int) -> ud.Measuremen
     """White noise on operator(x); without noise, rounding to 8 bits."""
     eta = ud.Gaussian(max(std, 0.5) / 255)
     y = operator(x)
-    y = eta.sample(y, dice(i)) if std else (y * 255).round() / 255
+    y = eta.sample(y, dice(i)) if std else rounded(y)
     return ud.Measurement(y, operator, eta)
 
 

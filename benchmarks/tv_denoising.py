@@ -13,6 +13,7 @@ import torch
 
 import undegrade as ud
 from benchmarks import table
+from undegrade.degradations.protocols import rounded
 
 STD = 25 / 255
 FACTORS = (0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.1)
@@ -22,7 +23,7 @@ def measured(path: object, i: int, eight_bit: bool) -> tuple[torch.Tensor, ud.Me
     x = ud.read_image(path)
     eta = ud.Gaussian(STD)
     y = eta.sample(x, torch.Generator().manual_seed(1000 + i))
-    y = (y.clamp(0, 1) * 255).round() / 255 if eight_bit else y
+    y = rounded(y) if eight_bit else y
     return x, ud.Measurement(y, ud.Identity(), eta)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from undegrade.core.restorer import Measurement, Restorer
+from undegrade.degradations.protocols import rounded
 from undegrade.degradations.specification import Specification
 from undegrade.evaluation.trial import run_trial, score
 from undegrade.files.picture import read_image
@@ -110,7 +111,7 @@ def _scores(benchmark: Benchmark, image: Path, key: Sequence[str]) -> dict[str, 
     draw = torch.Generator().manual_seed(benchmark.seed + zlib.crc32(image.name.encode()))
     degradation = benchmark.degradations[key[1]].build(x.shape, draw)
     y = degradation.degrade(x, draw)
-    y = (y.clamp(0, 1) * 255).round() / 255 if benchmark.eight_bit else y
+    y = rounded(y) if benchmark.eight_bit else y
     measurement: Measurement = degradation.measurement(y)
     before = score(measurement.operator.initial(y), x)
     trial = run_trial(benchmark.methods[key[2]], measurement)
