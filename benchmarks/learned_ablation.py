@@ -1,4 +1,4 @@
-"""What the parts of the shipped machine contribute, without training it anew.
+"""What the parts of the universal machine contribute, without training it anew.
 
     python -m benchmarks.learned_ablation [--every 8]
 

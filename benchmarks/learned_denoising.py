@@ -3,7 +3,8 @@
     python -m benchmarks.learned_denoising [--images FOLDER] [--weights FILE] [--every N]
 
 Float noise and 8-bit noise are different benchmarks; both are here. The noise of picture i comes
-from seed 1000 + i, so that all rows see the same draws. PSNR is the mean of per-picture values.
+from seed 1000 + i, so that all rows see the same draws. PSNR is the mean of per-picture values;
+`universal` is that of the network for all degradations, in place of the one for white noise.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import undegrade as ud
 from benchmarks import table
 from undegrade.degradations.protocols import rounded
 from undegrade.evaluation.metrics import psnr
-from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.training.mixture import luminance
 
 PUBLISHED = {
@@ -42,20 +43,23 @@ def measured(path: Path, i: int, kind: str, values: str, std: int) -> tuple[torc
 def row(paths: list[Path], restorer: RecurrentInference, setting: tuple[str, str, int]) -> dict:
     """One line of the table."""
     kind, values, std = setting
-    scores, noisy, began = [], [], time.perf_counter()
+    universal = RecurrentInference(weights=WEIGHTS / "universal.safetensors")
+    scores: dict[str, list[float]] = {"noisy": [], "psnr": [], "universal": [], "seconds": []}
     for i, path in enumerate(paths):
         x, y = measured(path, i, kind, values, std)
-        restored = restorer.restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(std / 255)))
-        scores.append(float(psnr(restored.x, x)))
-        noisy.append(float(psnr(y, x)))
+        m = ud.Measurement(y, ud.Identity(), ud.Gaussian(std / 255))
+        began = time.perf_counter()
+        restored = restorer.restore(m).x
+        scores["seconds"].append(time.perf_counter() - began)
+        scores["noisy"].append(float(psnr(y, x)))
+        scores["psnr"].append(float(psnr(restored, x)))
+        scores["universal"].append(float(psnr(universal.restore(m).x, x)))
     return {
         "pictures": kind,
         "noise": values,
         "std": std,
-        "noisy": round(sum(noisy) / len(noisy), 2),
-        "psnr": round(sum(scores) / len(scores), 2),
-        "count": len(scores),
-        "seconds": round((time.perf_counter() - began) / len(scores), 2),
+        "count": len(paths),
+        **{name: table.mean(each) for name, each in scores.items()},
         "published": PUBLISHED[setting],
     }
 

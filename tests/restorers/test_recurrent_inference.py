@@ -10,13 +10,14 @@ from safetensors.torch import load_file, save_file
 from tests.cases import uniform
 from undegrade.core.restorer import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.restorers.first_estimate import first_estimate
-from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference, shipped
 from undegrade.restorers.rim_design import (
     GatedDesign,
     MultiscaleDesign,
@@ -188,7 +189,22 @@ def test_the_restorer_is_settings():
     assert dataclasses.replace(RecurrentInference(), steps=1).steps == 1
 
 
-@pytest.mark.skipif(not WEIGHTS.exists(), reason="no weights in this checkout")
+@pytest.mark.parametrize(
+    ("operator", "likelihood", "name"),
+    [
+        (Identity(), Gaussian(0.1), "denoising"),
+        (Identity(), Laplace(0.1), "universal"),
+        (Identity(), SaltAndPepper(0.1), "universal"),
+        (Blur(PSF), Gaussian(0.1), "universal"),
+    ],
+)
+def test_white_noise_has_weights_of_its_own(operator, likelihood, name):
+    m = Measurement(photograph(96, 96), operator, likelihood)
+    assert shipped(m) == WEIGHTS / f"{name}.safetensors"
+    chosen = RecurrentInference(weights=shipped(m)).restore(m).x
+    assert torch.equal(RecurrentInference().restore(m).x, chosen)
+
+
 def test_shipped_weights_are_small_and_restore():
     for path in WEIGHTS.glob("*.safetensors"):
         assert path.stat().st_size <= 4_000_000

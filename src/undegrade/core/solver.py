@@ -39,7 +39,7 @@ class Status(enum.Enum):
 
     CONVERGED = "converged: the residual is below the tolerance"
     STALLED = "stalled: no further progress is possible in this precision"
-    EXHAUSTED = "stopped: the iteration budget is spent"
+    EXHAUSTED = "stopped: all iterations that were asked for are done"
     DIVERGED = "diverged: the iterate is not finite"
 
 

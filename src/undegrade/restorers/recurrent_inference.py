@@ -13,7 +13,9 @@ import torch
 from undegrade.core.functional import Fidelity
 from undegrade.core.restorer import Measurement
 from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
+from undegrade.operators.identity import Identity
 from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.rim_design import Design
 from undegrade.restorers.rim_weights import load_weights
@@ -39,7 +41,8 @@ class RecurrentInference:
         the defaults.
 
     Arguments:
-        weights: a file that `train` wrote; by default the one in the package.
+        weights: a file that `train` wrote; by default one in the package: that for white noise
+            where there is nothing else, the universal one otherwise.
         steps: how many; by default as many as in training.
         tile: largest side, in pixels, that the network sees at once; less needs less memory.
 
@@ -56,7 +59,7 @@ class RecurrentInference:
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[RIMState]:
         """The estimate after the last step, clipped to [0, 1]."""
-        path = WEIGHTS / "universal.safetensors" if self.weights is None else self.weights
+        path = shipped(measurement) if self.weights is None else self.weights
         y = measurement.y
         rim, design = _machine(path, path.stat().st_mtime if path.exists() else 0.0, self.tile)
         rim = copy.deepcopy(rim).to(y)
@@ -67,6 +70,13 @@ class RecurrentInference:
             result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
             x = rim.evidence.finish(problem, result.state.known, result.x)
         return dataclasses.replace(result, x=x.clamp(0, 1))
+
+
+def shipped(measurement: Measurement) -> Path:
+    """The weights in the package that are best for a measurement."""
+    white = isinstance(measurement.likelihood, Gaussian)
+    only_noise = white and isinstance(measurement.operator, Identity)
+    return WEIGHTS / f"{'denoising' if only_noise else 'universal'}.safetensors"
 
 
 @functools.lru_cache(maxsize=2)
