@@ -73,7 +73,7 @@ def rows_of(task: str, every: int) -> list[dict[str, object]]:
         {
             "task": task,
             "solver": name,
-            "iterations": table.mean([n for n, _, _ in runs], 0),
+            "iterations": round(table.mean([n for n, _, _ in runs])),
             "seconds": table.mean([s for _, s, _ in runs]),
             "excess": f"{table.mean([e for _, _, e in runs], 7):.0e}",
         }

@@ -193,12 +193,12 @@ def test_the_restorer_is_settings():
     ("operator", "likelihood", "name"),
     [
         (Identity(), Gaussian(0.1), "denoising"),
-        (Identity(), Laplace(0.1), "universal"),
+        (Identity(), Laplace(0.1), "denoising"),
         (Identity(), SaltAndPepper(0.1), "universal"),
         (Blur(PSF), Gaussian(0.1), "universal"),
     ],
 )
-def test_white_noise_has_weights_of_its_own(operator, likelihood, name):
+def test_noise_alone_has_weights_of_its_own(operator, likelihood, name):
     m = Measurement(photograph(96, 96), operator, likelihood)
     assert shipped(m) == WEIGHTS / f"{name}.safetensors"
     chosen = RecurrentInference(weights=shipped(m)).restore(m).x

@@ -13,7 +13,7 @@ import torch
 from undegrade.core.functional import Fidelity
 from undegrade.core.restorer import Measurement
 from undegrade.core.solver import Observer, Result, solve, until
-from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
 from undegrade.restorers.first_estimate import first_estimate
@@ -41,8 +41,8 @@ class RecurrentInference:
         the defaults.
 
     Arguments:
-        weights: a file that `train` wrote; by default one in the package: that for white noise
-            where there is nothing else, the universal one otherwise.
+        weights: a file that `train` wrote; by default one in the package: that for noise where
+            there is nothing else and no entry is lost, the universal one otherwise.
         steps: how many; by default as many as in training.
         tile: largest side, in pixels, that the network sees at once; less needs less memory.
 
@@ -74,8 +74,8 @@ class RecurrentInference:
 
 def shipped(measurement: Measurement) -> Path:
     """The weights in the package that are best for a measurement."""
-    white = isinstance(measurement.likelihood, Gaussian)
-    only_noise = white and isinstance(measurement.operator, Identity)
+    complete = not isinstance(measurement.likelihood, SaltAndPepper)  # that one loses entries
+    only_noise = complete and isinstance(measurement.operator, Identity)
     return WEIGHTS / f"{'denoising' if only_noise else 'universal'}.safetensors"
 
 

@@ -115,8 +115,8 @@ class Variational:
             return AlternatingDirections(dual=dual), Objective(squares, prior, weight), enough
         if _well_posed(operator, y) or not likelihood.smooth:
             return PrimalDual(dual=dual), dualize(objective, x0, NEARBY), certain
-        # one remembered step: on photographs as fast as more, and two to four images less; the gain
-        # that the quadratic model expects is a small part of what is still to come
+        # one remembered step is faster on photographs than more; the gain that the quadratic model
+        # expects is a small part of what is still to come
         return LBFGS(memory=1), objective, stop(residual=self.tolerance / 30, every=5)
 
     def _prior(self) -> TotalVariation:

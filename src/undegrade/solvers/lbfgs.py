@@ -57,9 +57,10 @@ class LBFGS:
         (1982), eqs. (32)–(36).
 
     Good values: memory 2, which holds 3 + 2·2 images between steps. On photographs (noise, blur,
-    low resolution) 1 to 3 take the same time and 6 a sixth more, for a tenth fewer iterations. A
-    residual of 3e-6 left about 3e-5 of the value to gain, 1e-4 about 4e-4: it knows a tenth to a
-    quarter of what is still to come.
+    low resolution; benchmarks/solver_choice.py) 1 is the quickest, by a tenth to a fifth, and 6
+    takes a quarter to a half more time than 1, though not more iterations. A residual of 3e-6 left
+    about 3e-5 of the value to gain, 1e-4 about 4e-4: it knows a tenth to a quarter of what is still
+    to come.
 
     Arguments:
         memory: how many steps are remembered.
