@@ -79,9 +79,9 @@ class Mixture:
         """
         shares = (self.denoising, self.deblurring, self.super_resolution, self.inpainting)
         levels = (self.noise, self.blur_noise, self.resolution_noise, self.inpainting_noise)
-        if not min(shares) >= 0 or sum(shares) == 0:
+        if not all(share >= 0 for share in shares) or sum(shares) == 0:
             raise ValueError(f"expected shares of 0 or more for the tasks, not all 0, got {shares}")
-        if not min(levels) >= 0:
+        if not all(level >= 0 for level in levels):
             raise ValueError(f"expected noise of 0 or more, in 8-bit levels, got {levels}")
         if not 0 <= self.gray <= 1:
             raise ValueError(f"expected a share of gray pictures in [0, 1], got {self.gray}")
