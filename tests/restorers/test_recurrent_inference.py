@@ -100,6 +100,13 @@ def test_tiles_leave_no_seams(weights):
     assert (whole - tiled).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("tile", [0, -8])
+def test_tiles_of_no_pixel_are_refused(weights, tile):
+    restorer = RecurrentInference(weights=weights, tile=tile)
+    with pytest.raises(ValueError, match=f"tiles of at least one pixel, got a side of {tile}"):
+        restorer.restore(measured(Identity(), photograph()))
+
+
 def test_salt_and_pepper_starts_from_filled_holes(weights):
     x, likelihood = 0.2 + 0.6 * photograph(), SaltAndPepper(0.5)
     y = likelihood.sample(x, torch.Generator().manual_seed(1))

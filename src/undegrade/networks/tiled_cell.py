@@ -35,10 +35,15 @@ class TiledCell(nn.Module):
     Arguments:
         cell: what is applied.
         tile: side length in pixels, rounded up to what the cell divides.
+
+    Raises:
+        ValueError: a tile of no pixel.
     """
 
     def __init__(self, cell: LocalCell, tile: int) -> None:
         super().__init__()
+        if tile < 1:
+            raise ValueError(f"expected tiles of at least one pixel, got a side of {tile}")
         self.cell = cell
         self.tile = -(-tile // cell.divisor) * cell.divisor
         self.overlap = -(-cell.reach // cell.divisor) * cell.divisor
