@@ -37,6 +37,7 @@ from undegrade.restorers.rim_design import (
     GatedDesign,
     MultiscaleDesign,
     ResidualDesign,
+    SplittingDesign,
 )
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.alternating_directions import AlternatingDirections
@@ -331,6 +332,7 @@ def _untrained(design: Design) -> RIM:
 
 LEARNED: dict[str, RIM] = {
     "multiscale": _untrained(MultiscaleDesign(widths=(4, 6), middle=1)),
+    "splitting": _untrained(SplittingDesign(widths=(4, 6), middle=1)),
     "residual": _untrained(ResidualDesign(width=4, blocks=1, state_width=3, state_blocks=1)),
     "gated": _untrained(GatedDesign(width=4, state_width=5)),
 }

@@ -70,6 +70,7 @@ from .restorers.recurrent_inference import RecurrentInference as RecurrentInfere
 from .restorers.rim_design import GatedDesign as GatedDesign
 from .restorers.rim_design import MultiscaleDesign as MultiscaleDesign
 from .restorers.rim_design import ResidualDesign as ResidualDesign
+from .restorers.rim_design import SplittingDesign as SplittingDesign
 from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
@@ -78,13 +79,14 @@ from .solvers.alternating_directions import AlternatingDirections as Alternating
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.dualized import dualize as dualize
 from .solvers.evidence import GradientEvidence as GradientEvidence
-from .solvers.evidence import PreconditionedEvidence as PreconditionedEvidence
 from .solvers.gradient_descent import GradientDescent as GradientDescent
 from .solvers.lbfgs import LBFGS as LBFGS
 from .solvers.link import Affine as Affine
 from .solvers.link import Logit as Logit
+from .solvers.preconditioned_evidence import PreconditionedEvidence as PreconditionedEvidence
 from .solvers.primal_dual import PrimalDual as PrimalDual
 from .solvers.proximal_gradient import ProximalGradient as ProximalGradient
 from .solvers.rim import RIM as RIM
+from .solvers.splitting_evidence import SplittingEvidence as SplittingEvidence
 from .training.settings import Train as Train
 from .training.train import train as train

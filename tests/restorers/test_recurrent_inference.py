@@ -19,27 +19,33 @@ from undegrade.operators.mask import Mask
 from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference, shipped
 from undegrade.restorers.rim_design import (
+    Design,
     GatedDesign,
     MultiscaleDesign,
     ResidualDesign,
+    SplittingDesign,
     design_from_json,
     design_to_json,
 )
 from undegrade.restorers.rim_weights import load_weights, save_weights
 
 SMALL = MultiscaleDesign(widths=(4, 6), middle=1)
+SPLIT = SplittingDesign(widths=(4, 6), middle=1, steps=3)
+
+
+def untrained(design: Design, path: Path) -> Path:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        rim = design.build()
+        for p in rim.parameters():
+            torch.nn.init.normal_(p, std=0.1)
+    save_weights(path, rim, design, {"data": "none"})
+    return path
 
 
 @pytest.fixture
 def weights(tmp_path):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        rim = SMALL.build()
-        for p in rim.parameters():
-            torch.nn.init.normal_(p, std=0.1)
-    path = tmp_path / "small.safetensors"
-    save_weights(path, rim, SMALL, {"data": "none"})
-    return path
+    return untrained(SMALL, tmp_path / "small.safetensors")
 
 
 def photograph(h: int = 48, w: int = 40, c: int = 3) -> torch.Tensor:
@@ -68,9 +74,11 @@ OPERATORS = {
 }
 
 
+@pytest.mark.parametrize("design", [SMALL, SPLIT], ids=["preconditioned", "splitting"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OPERATORS)
-def test_every_degradation_goes_through(weights, name, channels):
+def test_every_degradation_goes_through(tmp_path, design, name, channels):
+    weights = untrained(design, tmp_path / "small.safetensors")
     x = photograph(c=channels)
     m = measured(OPERATORS[name], x)
     trace = []
@@ -78,10 +86,19 @@ def test_every_degradation_goes_through(weights, name, channels):
         m, observe=[lambda i, s: trace.append(i) or {"residual": s.residual}]
     )
     assert result.x.shape == x.shape
-    assert result.iterations == (2,)
-    assert trace == [1, 2]
+    assert result.iterations == (design.steps,)
+    assert trace == list(range(1, design.steps + 1))
     assert result.x.min() >= 0
     assert result.x.max() <= 1
+
+
+def test_other_steps_are_those_of_a_machine_built_for_them(tmp_path):
+    m = measured(OPERATORS["blur"], photograph())
+    weights = untrained(SPLIT, tmp_path / "three.safetensors")
+    other = untrained(dataclasses.replace(SPLIT, steps=5), tmp_path / "five.safetensors")
+    result = RecurrentInference(weights=weights, steps=5).restore(m)
+    assert result.iterations == (5,)
+    assert torch.equal(result.x, RecurrentInference(weights=other).restore(m).x)
 
 
 def test_double_precision_is_kept_and_the_machine_is_not_changed(weights):
@@ -117,8 +134,8 @@ def test_salt_and_pepper_starts_from_filled_holes(weights):
 
 @pytest.mark.parametrize(
     "design",
-    [SMALL, ResidualDesign(width=8), GatedDesign(steps=3, margin=0.1)],
-    ids=["multiscale", "residual", "gated"],
+    [SMALL, SPLIT, ResidualDesign(width=8), GatedDesign(steps=3, margin=0.1)],
+    ids=["multiscale", "splitting", "residual", "gated"],
 )
 def test_designs_survive_being_written_down(design):
     assert design_from_json(design_to_json(design)) == design

@@ -12,9 +12,11 @@ from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
-from undegrade.solvers.evidence import GradientEvidence, PreconditionedEvidence
+from undegrade.solvers.evidence import GradientEvidence
 from undegrade.solvers.link import Affine, Logit
+from undegrade.solvers.preconditioned_evidence import PreconditionedEvidence
 from undegrade.solvers.rim import RIM
+from undegrade.solvers.splitting_evidence import SplittingEvidence
 
 
 class Averaging(torch.nn.Module):
@@ -68,7 +70,7 @@ def test_gradient_evidence_is_the_likelihoods_gradient_in_the_latent():
     evidence = GradientEvidence().double()
     known = evidence.start(p, p.y)[1]
     latent = uniform(2, 3, 7, 6, seed=3)
-    seen = evidence.look(p, known, latent, link, 0)
+    seen = evidence.look(p, known, latent, link, 0).features
     slope = torch.func.grad(lambda e: p(link.image(e)).sum())(latent)
     variance = p.likelihood.std.reshape(-1, 1, 1, 1) ** 2
     epsilon = torch.nn.functional.softplus(evidence.log_epsilon)
@@ -81,7 +83,7 @@ def test_training_may_leave_the_gradient_out_of_its_gradient():
     for differentiable, rank in ((True, 2), (False, 1)):
         evidence = GradientEvidence(differentiable=differentiable).double()
         latent = p.y.clone().requires_grad_()
-        seen = evidence.look(p, evidence.start(p, p.y)[1], latent, Affine(), 0)
+        seen = evidence.look(p, evidence.start(p, p.y)[1], latent, Affine(), 0).features
         (slope,) = torch.autograd.grad(seen[:, 3:].sum() + 0 * seen.sum(), latent)
         assert int(slope.abs().amax() > 0) == rank - 1
 
@@ -196,7 +198,7 @@ def test_the_preconditioned_step_is_regularized_least_squares(operator):
     std = torch.tensor([0.03, 0.1]).double()
     p = Fidelity(operator, Gaussian(std), operator(uniform(2, 3, 12, 9, seed=6)))
     evidence = PreconditionedEvidence()
-    seen = evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0)
+    seen = evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0).features
     mu = ((std / 0.05) ** 2).reshape(-1, 1, 1, 1)
     z = x + seen[:, 6:9]
     left = operator.adjoint(operator(z)) + mu * z
@@ -209,9 +211,62 @@ def test_the_preconditioned_step_of_a_decimated_blur():
     x = uniform(1, 3, 12, 10, seed=5)
     p = Fidelity(operator, Gaussian(0.03), operator(uniform(1, 3, 12, 10, seed=6)))
     evidence = PreconditionedEvidence()
-    z = x + evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0)[:, 6:9]
+    z = x + evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0).features[:, 6:9]
     left = operator.adjoint(operator(z)) + 0.36 * z
     torch.testing.assert_close(left, operator.adjoint(p.y) + 0.36 * x, atol=1e-6, rtol=1e-6)
+
+
+SPLIT = {
+    "identity": Identity(),
+    "mask": Mask(uniform(12, 9) > 0.5),
+    "periodic": Blur(KERNEL, "periodic"),
+    "decimated": Downsample(3) @ Blur(KERNEL, "periodic"),
+}
+
+
+@pytest.mark.parametrize("operator", SPLIT.values(), ids=SPLIT)
+def test_splitting_stands_where_regularized_least_squares_does(operator):
+    """z solves (AᵀA + μ) z = Aᵀy + μx, μ = λσ²/τ², each sample with its own noise."""
+    x, std = uniform(2, 3, 12, 9, seed=5), torch.tensor([0.03, 0.1]).double()
+    p = Fidelity(operator, Gaussian(std), operator(uniform(2, 3, 12, 9, seed=6)))
+    evidence = SplittingEvidence(steps=3, first=0.3, strength=0.4)
+    known = evidence.start(p, x)[1]
+    for iteration, tau in enumerate((torch.full_like(std, 0.3), (0.3 * std).sqrt(), std, std)):
+        z, seen = evidence.look(p, known, x, Affine(), iteration)
+        mu = 0.4 * ((std / tau) ** 2).reshape(-1, 1, 1, 1)
+        left = operator.adjoint(operator(z)) + mu * z
+        torch.testing.assert_close(left, operator.adjoint(p.y) + mu * x, atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(seen[:, :3], z)
+        torch.testing.assert_close(seen[:, 3:6], operator.adjoint(operator(x) - p.y))
+        torch.testing.assert_close(seen[:, 6:9], z - x)
+        torch.testing.assert_close(seen[:, 12, 0, 0], tau)
+        torch.testing.assert_close(seen[:, 13, 0, 0], std)
+
+
+@pytest.mark.parametrize("operator", SPLIT.values(), ids=SPLIT)
+def test_splitting_is_differentiated_through_its_move(operator):
+    """The pulled-back gradient is that of z, which is affine in x."""
+    x, v, w = (uniform(1, 3, 12, 9, seed=n) for n in range(5, 8))
+    p = Fidelity(operator, Gaussian(0.1), operator(x))
+    evidence = SplittingEvidence()
+    known = evidence.start(p, x)[1]
+
+    def z(x):
+        return evidence.look(p, known, x, Affine(), 0).base
+
+    x.requires_grad_()
+    (pulled,) = torch.autograd.grad((w * z(x)).sum(), x)
+    slope = (w * (z(x + v) - z(x))).sum()
+    torch.testing.assert_close((pulled * v).sum(), slope, atol=1e-5, rtol=1e-5)
+
+
+def test_a_cell_moves_from_where_splitting_stands():
+    rim, p = RIM(Noting(), SplittingEvidence(strength=1.0)), problem()
+    x0 = torch.zeros_like(p.y)
+    state = rim.step(p, rim.init(p, x0))
+    mu = (p.likelihood.std / 0.15).square().reshape(-1, 1, 1, 1)
+    colors = 0.1 * torch.arange(3).reshape(1, 3, 1, 1)
+    torch.testing.assert_close(state.x, p.y / (1 + mu) + colors)
 
 
 def test_lost_entries_say_nothing():
@@ -219,7 +274,7 @@ def test_lost_entries_say_nothing():
     y[..., 2, 3] = 0.0
     p = Fidelity(Identity(), SaltAndPepper(0.5), y)
     evidence, x = PreconditionedEvidence(), uniform(1, 3, 8, 8, seed=9)
-    seen = evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0)
+    seen = evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0).features
     assert (seen[:, 3:12, 2, 3] == 0).all()
     assert (seen[:, 9:12].mean() - 63 / 64).abs() < 1e-9
 
@@ -229,7 +284,7 @@ def test_uneven_noise_is_told_as_a_map():
     y[..., 20:, :] = 0.64
     p = Fidelity(Identity(), Poisson(1000.0), y)
     evidence = PreconditionedEvidence()
-    level = evidence.look(p, evidence.start(p, y)[1], y, Affine(), 0)[:, 12]
+    level = evidence.look(p, evidence.start(p, y)[1], y, Affine(), 0).features[:, 12]
     torch.testing.assert_close(level[0, 0], level.new_full((8,), (0.041 / 1000) ** 0.5))
     torch.testing.assert_close(level[0, -1], level.new_full((8,), (0.641 / 1000) ** 0.5))
 
@@ -243,14 +298,16 @@ def test_a_nonlinear_operator_is_refused():
             return y
 
     p = Fidelity(Squared(), Gaussian(0.1), uniform(1, 3, 4, 4))
-    with pytest.raises(ValueError, match="needs a linear operator, got Squared"):
-        PreconditionedEvidence().start(p, p.y)
+    for evidence in (PreconditionedEvidence(), SplittingEvidence()):
+        with pytest.raises(ValueError, match="needs a linear operator, got Squared"):
+            evidence.start(p, p.y)
 
 
+@pytest.mark.parametrize("kind", [PreconditionedEvidence, SplittingEvidence])
 @pytest.mark.parametrize("boundary", ["periodic", "replicate"])
-def test_in_the_end_no_entry_is_missed_by_more_than_the_noise_allows(boundary):
+def test_in_the_end_no_entry_is_missed_by_more_than_the_noise_allows(boundary, kind):
     x = uniform(1, 3, 12, 9, seed=5)
-    blur, evidence = Blur(KERNEL, boundary), PreconditionedEvidence(inner=60, floor=1e-9)
+    blur, evidence = Blur(KERNEL, boundary), kind(inner=60)
     cases = ((Identity(), 0.1), (Mask(uniform(12, 9) > 0.5), 0.1), (blur, 0.5))
     for operator, part in cases:
         p = Fidelity(operator, Gaussian(0.005), operator(uniform(1, 3, 12, 9, seed=6)))

@@ -18,6 +18,7 @@ from undegrade.restorers.rim_design import (
     GatedDesign,
     MultiscaleDesign,
     ResidualDesign,
+    SplittingDesign,
 )
 from undegrade.restorers.rim_weights import load_weights
 from undegrade.training.checkpoint import load_checkpoint
@@ -123,11 +124,12 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(folder, tmp_path):
     "design",
     [
         MultiscaleDesign(steps=2, widths=(8, 8), middle=1),
+        SplittingDesign(steps=3, widths=(8, 8), middle=1),
         ResidualDesign(steps=2, width=8, blocks=1, state_width=4, state_blocks=1),
         ResidualDesign(steps=2, width=8, blocks=1, state_width=0, differentiable=False),
         GatedDesign(steps=3, width=8, state_width=8),
     ],
-    ids=["multiscale", "residual", "residual without memory", "gated"],
+    ids=["multiscale", "splitting", "residual", "residual without memory", "gated"],
 )
 def test_training_makes_every_machine_better(folder, tmp_path, design):
     """Of the run's own weights, not their average, which lags behind in so short a training."""

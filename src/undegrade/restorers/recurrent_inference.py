@@ -17,7 +17,6 @@ from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
 from undegrade.restorers.first_estimate import first_estimate
-from undegrade.restorers.rim_design import Design
 from undegrade.restorers.rim_weights import load_weights
 from undegrade.solvers.rim import RIM, RIMState
 
@@ -61,11 +60,12 @@ class RecurrentInference:
         """The estimate after the last step, clipped to [0, 1]."""
         path = shipped(measurement) if self.weights is None else self.weights
         y = measurement.y
-        rim, design = _machine(path, path.stat().st_mtime if path.exists() else 0.0, self.tile)
+        modified = path.stat().st_mtime if path.exists() else 0.0
+        rim, steps = _machine(path, modified, self.steps, self.tile)
         rim = copy.deepcopy(rim).to(y)
         rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         problem = Fidelity(measurement.operator, measurement.likelihood, y)
-        stop = until(iterations=design.steps if self.steps is None else self.steps)
+        stop = until(iterations=steps)
         with torch.no_grad():
             result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
             x = rim.evidence.finish(problem, result.state.known, result.x)
@@ -80,9 +80,14 @@ def shipped(measurement: Measurement) -> Path:
 
 
 @functools.lru_cache(maxsize=2)
-def _machine(path: Path, modified: float, tile: int) -> tuple[RIM, Design]:
+def _machine(path: Path, modified: float, steps: int | None, tile: int) -> tuple[RIM, int]:
+    """The machine of a file, built for so many steps, and how many these are."""
     del modified  # only tells one version of the file from the next
     rim, design, _ = load_weights(path)
+    if steps is not None:
+        trained, design = rim, dataclasses.replace(design, steps=steps)
+        rim = design.build()
+        rim.load_state_dict(trained.state_dict())
     if isinstance(rim.cell, LocalCell):
         rim.cell = TiledCell(rim.cell, tile)
-    return rim, design
+    return rim, design.steps

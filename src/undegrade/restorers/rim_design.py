@@ -9,9 +9,11 @@ from typing import TypeAlias, final
 from undegrade.networks.gated_cell import GatedCell
 from undegrade.networks.multiscale_cell import MultiscaleCell
 from undegrade.networks.residual_cell import ResidualCell
-from undegrade.solvers.evidence import GradientEvidence, PreconditionedEvidence
+from undegrade.solvers.evidence import Evidence, GradientEvidence
 from undegrade.solvers.link import Affine, Logit
+from undegrade.solvers.preconditioned_evidence import PreconditionedEvidence
 from undegrade.solvers.rim import RIM
+from undegrade.solvers.splitting_evidence import SplittingEvidence
 
 
 @final
@@ -38,15 +40,50 @@ class MultiscaleDesign:
     def build(self) -> RIM:
         """The machine, with weights drawn from torch's global generator."""
         evidence = PreconditionedEvidence(self.errors, self.floor, self.inner)
-        cell = MultiscaleCell(
-            evidence.channels(self.colors),
-            self.colors,
-            self.widths,
-            self.before,
-            self.middle,
-            self.after,
+        return _multiscale(self, evidence)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SplittingDesign:
+    """The same cell on half-quadratic splitting, for more than noise. See `SplittingEvidence`.
+
+    Arguments:
+        steps: of a restoration, and in which the expected error falls.
+        colors, widths, before, middle, after: of `MultiscaleCell`.
+        first, last, strength, floor, inner: of `SplittingEvidence`.
+    """
+
+    steps: int = 4
+    colors: int = 3
+    widths: tuple[int, ...] = (64, 96)
+    before: tuple[int, ...] = (1,)
+    middle: int = 3
+    after: tuple[int, ...] = (1,)
+    first: float = 0.15
+    last: float = 0.01
+    strength: float = 0.23
+    floor: float = 0.001
+    inner: int = 3
+
+    def build(self) -> RIM:
+        """The machine, with weights drawn from torch's global generator."""
+        evidence = SplittingEvidence(
+            self.steps, self.first, self.last, self.strength, self.floor, self.inner
         )
-        return RIM(cell, evidence, colors=self.colors)
+        return _multiscale(self, evidence)
+
+
+def _multiscale(design: MultiscaleDesign | SplittingDesign, evidence: Evidence) -> RIM:
+    cell = MultiscaleCell(
+        evidence.channels(design.colors),
+        design.colors,
+        design.widths,
+        design.before,
+        design.middle,
+        design.after,
+    )
+    return RIM(cell, evidence, colors=design.colors)
 
 
 @final
@@ -108,9 +145,10 @@ class GatedDesign:
         return RIM(cell, evidence, Logit(self.margin), self.colors)
 
 
-Design: TypeAlias = MultiscaleDesign | ResidualDesign | GatedDesign
+Design: TypeAlias = MultiscaleDesign | SplittingDesign | ResidualDesign | GatedDesign
 DESIGNS: dict[str, Callable[..., Design]] = {
     "multiscale": MultiscaleDesign,
+    "splitting": SplittingDesign,
     "residual": ResidualDesign,
     "gated": GatedDesign,
 }

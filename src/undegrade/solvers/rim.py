@@ -9,8 +9,9 @@ from torch.utils.checkpoint import checkpoint
 
 from undegrade.core.functional import Fidelity
 from undegrade.core.image import Image, PerSample, norm
-from undegrade.solvers.evidence import Evidence, Known
+from undegrade.solvers.evidence import Evidence
 from undegrade.solvers.link import Affine, Link
+from undegrade.solvers.quadratic_model import Known
 
 
 @runtime_checkable
@@ -114,12 +115,12 @@ class RIM(nn.Module):
         self, problem: Fidelity, state: RIMState, latent: Tensor, hidden: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         with torch.autocast(latent.device.type, enabled=False):  # transforms need full precision
-            features = self.evidence.look(problem, state.known, latent, self.link, state.iteration)
-        features = self._colored(features, latent.shape[1])
+            seen = self.evidence.look(problem, state.known, latent, self.link, state.iteration)
+        features = self._colored(seen.features, latent.shape[1])
         update, after = self.cell(features, self.cell.start(features) if hidden is None else hidden)
         update = update.to(latent.dtype)
         gray = latent.shape[1] == 1 and self.colors > 1
-        return latent + (update.mean(1, keepdim=True) if gray else update), after
+        return seen.base + (update.mean(1, keepdim=True) if gray else update), after
 
     def _colored(self, features: Tensor, channels: int) -> Tensor:
         """A gray image's features, repeated for every color; maps that come once stay single."""
