@@ -2,14 +2,16 @@
 
     python -m benchmarks.learned_ablation [--every 8]
 
-Mean PSNR on CBSD68 of the start, the first step and more steps than in training; of the last move
-into the band of the measurement (`finish`) left out; and of fewer and more conjugate gradient
-iterations per preconditioned step. Same noise draws in all rows.
+Mean PSNR on CBSD68 of the start, of the first steps, and of machines built for fewer and more
+steps; of the weights for noise put into the same iteration untrained; of the last move into the
+band of the measurement (`finish`) left out; and of fewer and more conjugate gradient iterations.
+Same noise draws in all rows.
 """
 
 import argparse
-import copy
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -19,8 +21,8 @@ from benchmarks import table
 from undegrade.core.solver import advance
 from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS
+from undegrade.restorers.rim_design import MultiscaleDesign, SplittingDesign
 from undegrade.restorers.rim_weights import load_weights
-from undegrade.solvers.evidence import PreconditionedEvidence
 from undegrade.solvers.rim import RIM
 
 
@@ -39,35 +41,58 @@ def trials(every: int) -> dict[str, list[inverse.Trial]]:
     return found
 
 
+def machine(steps: int = 4, inner: int = 3) -> RIM:
+    """The universal machine, built for other steps or conjugate gradient iterations."""
+    trained, design, _ = load_weights(WEIGHTS / "universal.safetensors")
+    assert isinstance(design, SplittingDesign)
+    rim = replace(design, steps=steps, inner=inner).build()
+    rim.load_state_dict(trained.state_dict())
+    return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def plug_and_play(steps: int) -> RIM:
+    """The weights for noise in the same iteration, as they are: what the training started from.
+
+    Of its inputs (z, residual, move, coverage, τ, σ, memory) a denoiser knows z and the noise
+    level, which is τ here. The coverage and the expected error were constants in its training and
+    join the bias; everything else counts for nothing.
+    """
+    denoiser, design, _ = load_weights(WEIGHTS / "denoising.safetensors")
+    assert isinstance(design, MultiscaleDesign)
+    rim = SplittingDesign(steps=steps).build()
+    rim.get_submodule("cell").load_state_dict(denoiser.get_submodule("cell").state_dict())
+    enter = rim.get_submodule("cell.enter")
+    assert isinstance(enter, torch.nn.Conv2d)
+    assert enter.bias is not None
+    kernels = enter.weight.detach()  # pixel-unshuffled: four inputs per channel of the evidence
+    coverage, error = kernels[:, 4 * 9 : 4 * 12], kernels[:, 4 * 13 : 4 * 14]
+    enter.bias.detach().add_(coverage.sum((1, 2, 3)) + design.errors[0] * error.sum((1, 2, 3)))
+    kernels[:, 4 * 3 : 4 * 12] = 0
+    kernels[:, 4 * 13 :] = 0
+    return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def restored(rim: RIM, steps: int, finish: bool, m: ud.Measurement) -> torch.Tensor:
+    """The estimate after some steps."""
+    problem = ud.Fidelity(m.operator, m.likelihood, m.y)
+    with torch.no_grad():
+        state = advance(rim, problem, first_estimate(m), steps)
+        x = rim.evidence.finish(problem, state.known, state.x) if finish else state.x
+    return x.clamp(0, 1)
+
+
 def variants() -> dict[str, Callable[[ud.Measurement], torch.Tensor]]:
     """Changes to the machine, as functions of the measurement."""
-    rim, design, _ = load_weights(WEIGHTS / "universal.safetensors")
-    rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-    def run(machine: RIM, steps: int, finish: bool) -> Callable[[ud.Measurement], torch.Tensor]:
-        def restored(m: ud.Measurement) -> torch.Tensor:
-            problem = ud.Fidelity(m.operator, m.likelihood, m.y)
-            with torch.no_grad():
-                state = advance(machine, problem, first_estimate(m), steps)
-                x = machine.evidence.finish(problem, state.known, state.x) if finish else state.x
-            return x.clamp(0, 1)
-
-        return restored
-
-    def iterations(count: int) -> RIM:
-        machine = copy.deepcopy(rim)
-        assert isinstance(machine.evidence, PreconditionedEvidence)
-        machine.evidence.inner = count
-        return machine
-
     return {
-        "as shipped": run(rim, design.steps, True),
-        "start only": run(rim, 0, False),
-        "one step": run(rim, 1, True),
-        "three steps": run(rim, 3, True),
-        "without finish": run(rim, design.steps, False),
-        "1 inner iteration": run(iterations(1), design.steps, True),
-        "8 inner iterations": run(iterations(8), design.steps, True),
+        "universal": partial(restored, machine(), 4, True),
+        "weights for noise, 4 steps": partial(restored, plug_and_play(4), 4, True),
+        "weights for noise, 8 steps": partial(restored, plug_and_play(8), 8, True),
+        "start only": partial(restored, machine(), 0, False),
+        **{f"first {n} of 4 steps": partial(restored, machine(), n, True) for n in (1, 2, 3)},
+        **{f"{n} steps": partial(restored, machine(n), n, True) for n in (2, 3, 6, 8)},
+        "without finish": partial(restored, machine(), 4, False),
+        "1 inner iteration": partial(restored, machine(inner=1), 4, True),
+        "8 inner iterations": partial(restored, machine(inner=8), 4, True),
     }
 
 
@@ -76,9 +101,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=8)
     every = parser.parse_args().every
     tasks, rows = trials(every), []
-    for name, restored in variants().items():
+    for name, estimate in variants().items():
         scores = {
-            task: table.mean([inverse.score(t, restored(t.measurement)) for t in some])
+            task: table.mean([inverse.score(t, estimate(t.measurement)) for t in some])
             for task, some in tasks.items()
         }
         rows.append({"machine": name, **scores})

@@ -1,8 +1,8 @@
-"""Time and size of the shipped network beside networks of the size of LGD's and DnCNN's.
+"""Time and size of the shipped networks beside networks of the size of LGD's and DnCNN's.
 
     python -m benchmarks.learned_speed [--threads 2]
 
-One 321×481 color picture, σ = 25, all in one run and in turns, so that a busy machine slows all of
+One 321×481 color picture, σ = 25 (and blurred, borders unknown, σ = 2), all in one run and in turns, so that a busy machine slows all of
 them alike; the least of the repetitions counts. DnCNN is 20 convolutions of 64 channels, LGD ten
 steps of `ResidualDesign` with five blocks (0.41 M parameters); neither is trained here.
 """
@@ -19,7 +19,7 @@ from benchmarks import table
 from undegrade.core.functional import Fidelity
 from undegrade.core.solver import solve, until
 from undegrade.restorers.recurrent_inference import RecurrentInference
-from undegrade.restorers.rim_design import MultiscaleDesign, ResidualDesign
+from undegrade.restorers.rim_design import MultiscaleDesign, ResidualDesign, SplittingDesign
 
 
 def plain(depth: int = 20, width: int = 64) -> nn.Module:
@@ -46,12 +46,18 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     y = torch.rand(1, 3, 321, 481, generator=torch.Generator().manual_seed(0))
     m = ud.Measurement(y, ud.Identity(), ud.Gaussian(25 / 255))
+    blur = ud.Blur(torch.full((25, 25), 1 / 625), "replicate")
+    blurred = ud.Measurement(blur(y), blur, ud.Gaussian(2 / 255))
     dncnn = plain().to(memory_format=torch.channels_last)
     lgd = ResidualDesign(blocks=5, state_width=0)
     runs: dict[str, tuple[float, Callable[[], object]]] = {
-        "ours (shipped)": (
+        "ours, noise": (
             _millions(MultiscaleDesign().build()),
             lambda: RecurrentInference().restore(m),
+        ),
+        "ours, 25×25 blur": (
+            _millions(SplittingDesign().build()),
+            lambda: RecurrentInference().restore(blurred),
         ),
         "DnCNN-20": (_millions(dncnn), lambda: dncnn(y)),
         "LGD, 10 steps": (_millions(lgd.build()), recurrent(lgd, m)),

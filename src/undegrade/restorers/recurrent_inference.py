@@ -42,7 +42,8 @@ class RecurrentInference:
     Arguments:
         weights: a file that `train` wrote; by default one in the package: that for noise where
             there is nothing else and no entry is lost, the universal one otherwise.
-        steps: how many; by default as many as in training.
+        steps: how many; by default as many as in training. For blur, low resolution and lost
+            pixels more may help a little: 8 gain 0.2 dB at ×4.
         tile: largest side, in pixels, that the network sees at once; less needs less memory.
 
     Raises:

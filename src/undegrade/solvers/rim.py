@@ -38,6 +38,7 @@ class RIMState:
 class RIM(nn.Module):
     """ηₜ₊₁ = ηₜ + N_ω(evidence(ηₜ), sₜ), x = ψ(η): a solver whose step has weights.
 
+    Some evidence moves the estimate before the network sees it; then the step begins there.
     Memory at inference does not grow with the number of steps: only the state lives on. The
     residual is the root-mean-square of the last update. It works for the degradations that the
     network was trained on and those near to them; it has no guarantee, and more steps than in

@@ -24,9 +24,9 @@ class SplittingEvidence(nn.Module):
     the noise level σ as maps. τₖ falls geometrically from `first` to σ, so that the cell begins
     with what strong smoothing can tell and ends with details.
 
-    Ill-conditioned blurs want the steps, noise alone does not: there `PreconditionedEvidence` is
-    as good in half of them. The inverse is found as there. Training differentiates through z,
-    whose Jacobian I − AᵀW(WAAᵀW + μ)⁻¹WA is symmetric: a backward pass is one more such step.
+    Ill-conditioned blurs want the steps; for noise alone, where z is y, `PreconditionedEvidence`
+    does with two. Training differentiates through z, whose Jacobian I − AᵀW(WAAᵀW + μ)⁻¹WA is
+    symmetric: a backward pass is one more move.
 
     References:
         Geman and Yang, Nonlinear image recovery with half-quadratic regularization (1995); Zhang,

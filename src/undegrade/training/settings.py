@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from undegrade.restorers.rim_design import Design, MultiscaleDesign
+from undegrade.restorers.rim_design import Design, SplittingDesign
 from undegrade.training.mixture import Mixture
 
 
@@ -20,7 +20,8 @@ class Train:
     Arguments:
         images: folders of pictures to train on.
         output: folder for what is written.
-        design: the machine.
+        design: the machine; `SplittingDesign` is for every degradation, `MultiscaleDesign` takes
+            half the time and is enough for noise alone.
         mixture: the degradations, and how often each.
         start_from: file of weights to begin with instead of random ones.
         validate: folder of pictures for the validation curve; none without.
@@ -51,7 +52,7 @@ class Train:
 
     images: tuple[Path, ...]
     output: Path
-    design: Design = field(default_factory=MultiscaleDesign)
+    design: Design = field(default_factory=SplittingDesign)
     mixture: Mixture = field(default_factory=Mixture)
     start_from: Path | None = None
     validate: Path | None = None
