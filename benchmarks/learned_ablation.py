@@ -36,12 +36,15 @@ def trials(every: int) -> dict[str, list[inverse.Trial]]:
         mask = ud.Mask((torch.rand(1, 1, *x.shape[-2:], generator=inverse.dice(i)) > 0.5).float())
         lost = ud.Measurement(mask(x), mask, ud.Gaussian(0.5 / 255))
         found.setdefault("50 % missing", []).append(inverse.Trial("", x, lost))
+        square = ud.Blur(torch.full((9, 9), 1 / 81), "reflect")
+        exact = inverse.Trial("", x, inverse.noisy(x, square, 0.0, i))
+        found.setdefault("9×9 box, exact", []).append(exact)
     found["shake, valid"] = list(inverse.shake(table.DATA, every))
     found["×2"] = list(inverse.resolution(table.DATA, every))
     return found
 
 
-def machine(steps: int = 4, inner: int = 3) -> RIM:
+def machine(steps: int = 4, inner: int = 6) -> RIM:
     """The universal machine, built for other steps or conjugate gradient iterations."""
     trained, design, _ = load_weights(WEIGHTS / "universal.safetensors")
     assert isinstance(design, SplittingDesign)
@@ -91,8 +94,7 @@ def variants() -> dict[str, Callable[[ud.Measurement], torch.Tensor]]:
         **{f"first {n} of 4 steps": partial(restored, machine(), n, True) for n in (1, 2, 3)},
         **{f"{n} steps": partial(restored, machine(n), n, True) for n in (2, 3, 6, 8)},
         "without finish": partial(restored, machine(), 4, False),
-        "1 inner iteration": partial(restored, machine(inner=1), 4, True),
-        "8 inner iterations": partial(restored, machine(inner=8), 4, True),
+        **{f"{n} inner": partial(restored, machine(inner=n), 4, True) for n in (1, 3, 12)},
     }
 
 

@@ -2,9 +2,10 @@
 
     python -m benchmarks.learned_speed [--threads 2]
 
-One 321×481 color picture, σ = 25 (and blurred, borders unknown, σ = 2), all in one run and in turns, so that a busy machine slows all of
-them alike; the least of the repetitions counts. DnCNN is 20 convolutions of 64 channels, LGD ten
-steps of `ResidualDesign` with five blocks (0.41 M parameters); neither is trained here.
+One 321×481 color picture, σ = 25 (and one blurred, σ = 2, borders continued by replication), all
+in one run and in turns, so that a busy machine slows all of them alike; the least of the
+repetitions counts. DnCNN is 20 convolutions of 64 channels, LGD ten steps of `ResidualDesign` with
+five blocks (0.41 M parameters); neither is trained here.
 """
 
 import argparse

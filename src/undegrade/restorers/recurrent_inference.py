@@ -28,8 +28,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 class RecurrentInference:
     """Learned descent: a few steps of a trained network that sees the likelihood's gradient.
 
-    The best quality per second for photographs with noise or missing pixels, by 1 to 3 dB; about
-    that of `Variational` for known blurs and low resolution. It fails for pictures unlike
+    The best quality per second for photographs: 1 to 3 dB above `Variational` on noise, known blurs
+    and missing pixels, 0.6 to 1.3 dB on low resolution. It fails for pictures unlike
     photographs, and for operators that are not linear.
 
     References:

@@ -64,7 +64,7 @@ class SplittingDesign:
     last: float = 0.01
     strength: float = 0.23
     floor: float = 0.001
-    inner: int = 3
+    inner: int = 6
 
     def build(self) -> RIM:
         """The machine, with weights drawn from torch's global generator."""
