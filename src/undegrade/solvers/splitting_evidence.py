@@ -108,5 +108,6 @@ class _Moved(torch.autograd.Function):
         return x + d
 
     @staticmethod
-    def backward(ctx: Any, gradient: Image) -> tuple[Image, None, None]:
+    def backward(ctx: Any, *grad_outputs: Image) -> tuple[Image, None, None]:
+        (gradient,) = grad_outputs
         return ctx.pulled(gradient), None, None
