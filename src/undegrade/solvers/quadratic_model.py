@@ -86,11 +86,13 @@ def _solved(
     tiny, enough = torch.finfo(b.dtype).tiny, 1e-4 * norm(b)
     v, r, z = torch.zeros_like(b), b, divided(b)
     p, rz = z, inner(b, z)
+    unsolved = norm(b) > enough  # samples that are solved wait: a batch changes nothing
     for _ in range(iterations):
         q = normal(p)
-        step = spread(rz / inner(p, q).clamp(min=tiny), p)
+        step = spread(unsolved * rz / inner(p, q).clamp(min=tiny), p)
         v, r = v + step * p, r - step * q
-        if bool((norm(r) <= enough).all()):
+        unsolved = norm(r) > enough
+        if not bool(unsolved.any()):
             break
         z = divided(r)
         rz, old = inner(r, z), rz
