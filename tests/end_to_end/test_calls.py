@@ -252,13 +252,13 @@ def test_the_overview_is_quick() -> None:
 
 @pytest.mark.slow
 def test_an_interruption_leaves_what_is_done(folder: Path) -> None:
-    """The first picture is done in a moment, the second would take minutes.
+    """The first picture is done in a moment, the second would take half a minute or more.
 
     `python -m` ends by the signal itself where Ctrl-C came inside code that was made at run time,
     such as an import that builds classes; a shell shows 128 + 2 = 130 either way.
     """
     write_image("1.png", torch.full((1, 3, 1, 1), 0.5))
-    write_image("2.png", scene(700, 900))
+    write_image("2.png", scene(2100, 2700))
     line = "restore 1.png 2.png --output out --noise gaussian:0.1 --weight 1 --tolerance 0"
     call = [sys.executable, "-m", "undegrade", *line.split(), "--iterations", "1000000"]
     process = subprocess.Popen(call, cwd=folder, stderr=subprocess.PIPE, text=True)
