@@ -22,7 +22,7 @@ from undegrade.core.solver import advance
 from undegrade.restorers.first_estimate import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS
 from undegrade.restorers.rim_design import MultiscaleDesign, SplittingDesign
-from undegrade.restorers.rim_weights import load_weights
+from undegrade.restorers.rim_weights import load_weights, rebuilt
 from undegrade.solvers.rim import RIM
 
 
@@ -48,8 +48,7 @@ def machine(steps: int = 4, inner: int = 6) -> RIM:
     """The universal machine, built for other steps or conjugate gradient iterations."""
     trained, design, _ = load_weights(WEIGHTS / "universal.safetensors")
     assert isinstance(design, SplittingDesign)
-    rim = replace(design, steps=steps, inner=inner).build()
-    rim.load_state_dict(trained.state_dict())
+    rim = rebuilt(trained, replace(design, steps=steps, inner=inner))
     return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

@@ -17,7 +17,7 @@ from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
 from undegrade.restorers.first_estimate import first_estimate
-from undegrade.restorers.rim_weights import load_weights
+from undegrade.restorers.rim_weights import load_weights, rebuilt
 from undegrade.solvers.rim import RIM, RIMState
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -86,9 +86,8 @@ def _machine(path: Path, modified: float, steps: int | None, tile: int) -> tuple
     del modified  # only tells one version of the file from the next
     rim, design, _ = load_weights(path)
     if steps is not None:
-        trained, design = rim, dataclasses.replace(design, steps=steps)
-        rim = design.build()
-        rim.load_state_dict(trained.state_dict())
+        design = dataclasses.replace(design, steps=steps)
+        rim = rebuilt(rim, design)
     if isinstance(rim.cell, LocalCell):
         rim.cell = TiledCell(rim.cell, tile)
     return rim, design.steps

@@ -38,6 +38,13 @@ def save_weights(
     temporary.replace(path)
 
 
+def rebuilt(rim: RIM, design: Design) -> RIM:
+    """The same weights in a machine of another design, such as one of other steps."""
+    other = design.build()
+    other.load_state_dict(rim.state_dict())
+    return other
+
+
 def load_weights(path: Path) -> tuple[RIM, Design, dict[str, str]]:
     """The machine in float32 on the CPU, its design, and what its file says about it.
 
