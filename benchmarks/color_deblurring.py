@@ -34,7 +34,7 @@ def photograph(name: str) -> torch.Tensor:
 
 def restored(m: ud.Measurement, weight: float) -> tuple[torch.Tensor, float, int]:
     fidelity = ud.Fidelity(m.operator, m.likelihood, m.y)
-    prior = ud.RootTotalVariation("isotropic", epsilon=1e-4)
+    prior = ud.SmoothedTotalVariation("isotropic", epsilon=1e-4)
     objective = ud.Objective(fidelity, prior, weight / STD**2)
     began = time.perf_counter()
     stop = ud.until(iterations=500, residual=3e-6, every=5)

@@ -19,11 +19,11 @@ import undegrade as ud
 from benchmarks import learned_inverse as inverse
 from benchmarks import table
 from undegrade.core.solver import advance
-from undegrade.restorers.first_estimate import first_estimate
+from undegrade.learned.rim import RIM
+from undegrade.restorers.architecture import MultiscaleDesign, SplittingDesign
+from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS
-from undegrade.restorers.rim_design import MultiscaleDesign, SplittingDesign
-from undegrade.restorers.rim_weights import load_weights, rebuilt
-from undegrade.solvers.rim import RIM
+from undegrade.restorers.weight_file import load_weights, rebuilt
 
 
 def trials(every: int) -> dict[str, list[inverse.Trial]]:

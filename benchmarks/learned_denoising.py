@@ -15,8 +15,8 @@ import torch
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.degradations.protocols import rounded
-from undegrade.evaluation.metrics import psnr
+from undegrade.degradations.random import rounded
+from undegrade.metrics.distortion import psnr
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.training.mixture import luminance
 

@@ -28,8 +28,8 @@ from torch import Tensor
 import undegrade as ud
 from benchmarks import table
 from undegrade.degradations.kernel_file import read_kernel
-from undegrade.degradations.protocols import Deblurring, SuperResolution, rounded
-from undegrade.evaluation.metrics import psnr
+from undegrade.degradations.random import Deblurring, SuperResolution, rounded
+from undegrade.metrics.distortion import psnr
 from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.restorers.variational import Variational
 

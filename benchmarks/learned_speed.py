@@ -17,10 +17,10 @@ from torch import nn
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.core.functional import Fidelity
+from undegrade.core.objective import Fidelity
 from undegrade.core.solver import solve, until
+from undegrade.restorers.architecture import MultiscaleDesign, ResidualDesign, SplittingDesign
 from undegrade.restorers.recurrent_inference import RecurrentInference
-from undegrade.restorers.rim_design import MultiscaleDesign, ResidualDesign, SplittingDesign
 
 
 def plain(depth: int = 20, width: int = 64) -> nn.Module:

@@ -38,7 +38,10 @@ def solvers(task: str) -> dict[str, tuple[Solver, Stop]]:
     if task != "periodic 25×25":
         return quasi_newton
     gap = ud.until(iterations=1000, residual=TOLERANCE / 2, every=5)
-    return {"alternating directions": (ud.AlternatingDirections(), gap), **quasi_newton}
+    return {
+        "the preconditioned primal–dual method": (ud.PreconditionedPrimalDual(), gap),
+        **quasi_newton,
+    }
 
 
 def problem(m: ud.Measurement, task: str, solver: Solver) -> tuple[ud.Objective, ud.Objective]:

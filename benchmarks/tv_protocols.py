@@ -16,7 +16,7 @@ import torch
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.degradations.protocols import Deblurring, Denoising, SuperResolution
+from undegrade.degradations.random import Deblurring, Denoising, SuperResolution
 
 FACTORS = (0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
 Draw = Callable[[torch.Tensor, torch.Generator], ud.Measurement]

@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.functional import Fidelity, Functional, Objective
+from undegrade.core.functional import Functional
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.likelihood import Likelihood
+from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.solver import Solver
+from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
@@ -31,8 +33,8 @@ from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import GroupNorm
 from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
 from undegrade.priors.tikhonov import Tikhonov
-from undegrade.priors.total_variation import RootTotalVariation, TotalVariation
-from undegrade.restorers.rim_design import (
+from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
+from undegrade.restorers.architecture import (
     Design,
     GatedDesign,
     MultiscaleDesign,
@@ -40,14 +42,13 @@ from undegrade.restorers.rim_design import (
     SplittingDesign,
 )
 from undegrade.restorers.weighted_squares import WeightedSquares
-from undegrade.solvers.alternating_directions import AlternatingDirections
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
+from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import PrimalDual
 from undegrade.solvers.proximal_gradient import ProximalGradient
-from undegrade.solvers.rim import RIM
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -228,7 +229,7 @@ def _learned(rows: slice) -> Functional:
     """Parameters of every kind: a kernel, and a weight."""
     blur = Blur(nn.Parameter(_psf(3, 3)), "reflect")
     fidelity = Fidelity(blur, Gaussian(0.2), uniform(2, 1, 6, 5)[rows])
-    return Objective(fidelity, RootTotalVariation("isotropic"), nn.Parameter(uniform(1)))
+    return Objective(fidelity, SmoothedTotalVariation("isotropic"), nn.Parameter(uniform(1)))
 
 
 FUNCTIONALS: dict[str, FunctionalCase] = {
@@ -246,7 +247,7 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
     "total variation of a signal": _same(TotalVariation("anisotropic"), 2, 1, 1, 9),
     "total variation per channel": _same(TotalVariation("isotropic"), 2, 3, 4, 4),
     "huber total variation": _same(TotalVariation("vectorial", 0.1)),
-    "root total variation": _same(RootTotalVariation("vectorial", 1e-2)),
+    "root total variation": _same(SmoothedTotalVariation("vectorial", 1e-2)),
     "group norm": _same(GroupNorm("vectorial"), 2, 3, 2, 3, 4),
     "huber group norm": _same(GroupNorm("isotropic", 0.3), 2, 1, 2, 3, 5),
     "least squares of a blur": FunctionalCase(
@@ -313,8 +314,8 @@ SOLVERS: dict[str, SolverCase] = {
     "l-bfgs with a long memory": SolverCase(LBFGS(memory=9), _smooth, 1e-12),
     "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
     "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
-    "alternating directions": SolverCase(
-        AlternatingDirections(ratio=3.0), _saddle, 1e-9, single=3e-6
+    "preconditioned primal-dual": SolverCase(
+        PreconditionedPrimalDual(ratio=3.0), _saddle, 1e-9, single=3e-6
     ),
     "primal-dual": SolverCase(PrimalDual(ratio=10.0), _saddle, 1e-9),
 }

@@ -14,9 +14,9 @@ import skimage
 import torch
 
 import undegrade as ud
-from undegrade.restorers.rim_design import MultiscaleDesign
+from undegrade.restorers.architecture import MultiscaleDesign
 from undegrade.training.mixture import Mixture
-from undegrade.training.settings import Train
+from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
@@ -30,13 +30,13 @@ def gather(folder: Path) -> Path:
     return folder
 
 
-def settings(output: Path, minutes: float) -> Train:
+def settings(output: Path, minutes: float) -> TrainingSettings:
     """A tenth of the shipped machine's parameters, two steps, noise and missing pixels.
 
     A training ends by its iterations, so that its result can be repeated; `seconds` interrupts it,
     and the same settings without `seconds` go on from there.
     """
-    return Train(
+    return TrainingSettings(
         images=(gather(output / "pictures"),),
         output=output / "training",
         design=MultiscaleDesign(widths=(24, 32), middle=2, steps=2),

@@ -6,8 +6,8 @@ from tests.architecture.test_shape import _classes, _open
 from tests.cases import FUNCTIONALS, LEARNED, LIKELIHOODS, OPERATORS, SOLVERS
 from undegrade.core.functional import Functional
 from undegrade.core.likelihood import Likelihood
+from undegrade.core.measurement import Restorer
 from undegrade.core.operator import Operator
-from undegrade.core.restorer import Restorer
 from undegrade.core.solver import Solver
 from undegrade.restorers import RESTORERS
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.cases import uniform
-from undegrade.core.functional import Fidelity, Objective
+from undegrade.core.objective import Fidelity, Objective
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.operators.identity import Identity

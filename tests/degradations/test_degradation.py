@@ -15,14 +15,14 @@ from undegrade.degradations.description import (
     read_description,
     write_description,
 )
-from undegrade.degradations.specification import Specification
+from undegrade.degradations.flags import DegradationFlags
 from undegrade.files.picture import write_image
+from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
-from undegrade.operators.psf import disk_psf, gaussian_psf, motion_psf
 
 SHAPE = (3, 40, 36)
 
@@ -32,12 +32,12 @@ def seeded() -> torch.Generator:
 
 
 SPECIFICATIONS = [
-    Specification(),
-    Specification(blur="motion:15:30", boundary="replicate", noise="gaussian:0.02"),
-    Specification(blur="gaussian:1.5", boundary="periodic", downsample=2),
-    Specification(blur="disk:3", boundary="valid", mask=0.3, noise="poisson:30"),
-    Specification(blur="shake:21", boundary="reflect", downsample=4, mask=0.9),
-    Specification(mask=0.5, noise="salt-and-pepper:0.1"),
+    DegradationFlags(),
+    DegradationFlags(blur="motion:15:30", boundary="replicate", noise="gaussian:0.02"),
+    DegradationFlags(blur="gaussian:1.5", boundary="periodic", downsample=2),
+    DegradationFlags(blur="disk:3", boundary="valid", mask=0.3, noise="poisson:30"),
+    DegradationFlags(blur="shake:21", boundary="reflect", downsample=4, mask=0.9),
+    DegradationFlags(mask=0.5, noise="salt-and-pepper:0.1"),
 ]
 
 
@@ -61,12 +61,12 @@ def test_words_mean_what_the_functions_do():
         ("gaussian:1.2", gaussian_psf(1.2)),
         ("disk:2.5", disk_psf(2.5)),
     ):
-        degradation = Specification(blur=words, boundary="zero").build(SHAPE)
+        degradation = DegradationFlags(blur=words, boundary="zero").build(SHAPE)
         assert torch.equal(degradation.degrade(x, g), Blur(psf, "zero")(x))
 
 
 def test_the_mask_comes_after_the_decimation_and_that_after_the_blur():
-    degradation = Specification(blur="disk:2", boundary="valid", downsample=2, mask=0.5)
+    degradation = DegradationFlags(blur="disk:2", boundary="valid", downsample=2, mask=0.5)
     built = degradation.build(SHAPE, seeded())
     x = uniform(1, *SHAPE)
     assert isinstance(built.blur, Blur)
@@ -79,12 +79,12 @@ def test_the_mask_comes_after_the_decimation_and_that_after_the_blur():
 def test_the_shape_of_the_picture_follows_from_the_measurement(specification):
     built = specification.build(SHAPE, seeded())
     assert specification.image_shape((1, *built.measured_shape)) == SHAPE
-    valid = Specification(blur="disk:2", boundary="valid", downsample=2)
+    valid = DegradationFlags(blur="disk:2", boundary="valid", downsample=2)
     assert valid.image_shape(valid.build(SHAPE).measured_shape) == SHAPE
 
 
 def test_about_the_asked_fraction_of_pixels_is_lost_in_all_channels():
-    built = Specification(mask=0.3).build((3, 200, 200), seeded())
+    built = DegradationFlags(mask=0.3).build((3, 200, 200), seeded())
     assert built.mask is not None
     assert built.mask.observed.shape == (1, 1, 200, 200)
     assert float(built.mask.observed.mean()) == pytest.approx(0.7, abs=0.01)
@@ -92,15 +92,15 @@ def test_about_the_asked_fraction_of_pixels_is_lost_in_all_channels():
 
 def test_known_noise_is_passed_on_and_unknown_noise_is_estimated():
     y = 0.5 + 0.1 * torch.randn(1, 3, 200, 160, generator=seeded())
-    known = Specification(noise="gaussian:0.3").build((3, 200, 160)).measurement(y)
+    known = DegradationFlags(noise="gaussian:0.3").build((3, 200, 160)).measurement(y)
     assert float(known.likelihood(y, y + 0.3)) == pytest.approx(0.5 * y.numel(), rel=1e-4)
-    unknown = Specification().build((3, 200, 160)).measurement(y).likelihood
+    unknown = DegradationFlags().build((3, 200, 160)).measurement(y).likelihood
     assert isinstance(unknown, Gaussian)
     assert float(unknown.std) == pytest.approx(0.1, rel=0.08)
 
 
 def test_a_perfect_picture_still_has_the_noise_of_rounding():
-    likelihood = Specification().build(SHAPE).measurement(torch.zeros(1, *SHAPE)).likelihood
+    likelihood = DegradationFlags().build(SHAPE).measurement(torch.zeros(1, *SHAPE)).likelihood
     assert isinstance(likelihood, Gaussian)
     assert 0 < float(likelihood.std) < 0.002
 
@@ -132,11 +132,13 @@ def test_a_perfect_picture_still_has_the_noise_of_rounding():
 )
 def test_bad_words_are_refused_in_one_clear_line(words, message):
     with pytest.raises(ValueError, match=message) as refusal:
-        Specification(**words).build(SHAPE, seeded())
+        DegradationFlags(**words).build(SHAPE, seeded())
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("specification", [Specification(mask=0.5), Specification(blur="shake:9")])
+@pytest.mark.parametrize(
+    "specification", [DegradationFlags(mask=0.5), DegradationFlags(blur="shake:9")]
+)
 def test_what_was_random_cannot_be_known_from_its_distribution(specification):
     with pytest.raises(ValueError, match="random"):
         specification.build(SHAPE)
@@ -151,12 +153,12 @@ def test_kernels_and_masks_come_from_files(tmp_path):
     scipy.io.savemat(tmp_path / "many.mat", {"kernels": cells})
     write_image(tmp_path / "k.png", (psf / psf.max())[None, None], dtype="uint16")
     for name in ("k.npy", "k.mat", "many.mat:2", "k.png"):
-        built = Specification(blur=str(tmp_path / name)).build(SHAPE)
+        built = DegradationFlags(blur=str(tmp_path / name)).build(SHAPE)
         assert built.blur is not None
         torch.testing.assert_close(built.blur.psf, psf, rtol=1e-4, atol=1e-5)
     observed = (uniform(40, 36) > 0.5).float()
     write_image(tmp_path / "mask.png", observed[None, None])
-    masked = Specification(mask=str(tmp_path / "mask.png")).build(SHAPE)
+    masked = DegradationFlags(mask=str(tmp_path / "mask.png")).build(SHAPE)
     assert masked.mask is not None
     assert torch.equal(masked.mask.observed[0, 0], observed)
 
@@ -176,24 +178,24 @@ def test_kernels_and_masks_come_from_files(tmp_path):
 def test_arrays_that_are_no_kernels_are_refused(kernel, message, tmp_path):
     np.save(tmp_path / "k.npy", kernel, allow_pickle=True)
     with pytest.raises(ValueError, match=message):
-        Specification(blur=str(tmp_path / "k.npy")).build(SHAPE)
+        DegradationFlags(blur=str(tmp_path / "k.npy")).build(SHAPE)
 
 
 @pytest.mark.parametrize("name", ["k.npy", "k.mat", "k.png", "k.txt"])
 def test_damaged_and_foreign_kernel_files_are_refused(name, tmp_path):
     (tmp_path / name).write_bytes(b"this is no kernel" * 20)
     with pytest.raises(ValueError, match=name):
-        Specification(blur=str(tmp_path / name)).build(SHAPE)
+        DegradationFlags(blur=str(tmp_path / name)).build(SHAPE)
 
 
 def test_a_black_kernel_picture_is_refused(tmp_path):
     write_image(tmp_path / "k.png", torch.zeros(1, 1, 5, 5))
     with pytest.raises(ValueError, match="is all black"):
-        Specification(blur=str(tmp_path / "k.png")).build(SHAPE)
+        DegradationFlags(blur=str(tmp_path / "k.png")).build(SHAPE)
 
 
 def test_a_picture_of_another_shape_is_refused():
-    built = Specification(downsample=2).build(SHAPE)
+    built = DegradationFlags(downsample=2).build(SHAPE)
     with pytest.raises(ValueError, match="for a picture of 40×36 pixels and 3 channel"):
         built.degrade(torch.zeros(1, 1, 40, 36), seeded())
     with pytest.raises(ValueError, match=r"for a degraded picture of 20×18 pixels .* got 40×36"):
@@ -201,7 +203,7 @@ def test_a_picture_of_another_shape_is_refused():
 
 
 def _changed(**changes):
-    built = Specification(blur="disk:1", mask=0.5, noise="gaussian:0.1").build(SHAPE, seeded())
+    built = DegradationFlags(blur="disk:1", mask=0.5, noise="gaussian:0.1").build(SHAPE, seeded())
     return json.dumps({**description_of(built), **changes})
 
 

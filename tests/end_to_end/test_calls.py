@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 
 from tests.end_to_end.conftest import Run, scene
-from undegrade.evaluation.metrics import psnr
 from undegrade.files.picture import (
     Picture,
     read_image,
@@ -22,6 +21,7 @@ from undegrade.files.picture import (
     write_image,
     write_picture,
 )
+from undegrade.metrics.distortion import psnr
 from undegrade.restorers import RESTORERS
 
 FAST = "--iterations 8 --weight 20"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from undegrade.core.restorer import Measurement
+from undegrade.cli.demo import Demonstration, demonstrate
+from undegrade.core.measurement import Measurement
 from undegrade.core.solver import Observer, Result, Status
-from undegrade.degradations.specification import Specification
+from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.benchmark import Benchmark, as_markdown, means, run_benchmark
-from undegrade.evaluation.demo import Demonstration, demonstrate
 from undegrade.files.picture import write_image
-from undegrade.files.record import read_rows, write_rows
+from undegrade.files.tables import read_rows, write_rows
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def _benchmark(folder: Path, method: Unchanged, *, eight_bit: bool = False) -> B
     return Benchmark(
         images=[folder / "0.png", folder / "1.png"],
         degradations={
-            "weak": Specification(noise="gaussian:0.01"),
-            "strong": Specification(noise="gaussian:0.1"),
+            "weak": DegradationFlags(noise="gaussian:0.01"),
+            "strong": DegradationFlags(noise="gaussian:0.1"),
         },
         methods={"unchanged": method},
         eight_bit=eight_bit,
@@ -109,7 +109,7 @@ def test_markdown() -> None:
 
 def test_the_demonstration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = Demonstration(
-        title="Lost", name="lost", known=Specification(mask=0.3, noise="gaussian:0.05"),
+        title="Lost", name="lost", known=DegradationFlags(mask=0.3, noise="gaussian:0.05"),
         methods=("variational",),
     )  # fmt: skip
     report = demonstrate(torch.rand(1, 3, 20, 24), tmp_path, [shown])

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from undegrade.core.restorer import Measurement
+from undegrade.core.measurement import Measurement
 from undegrade.core.solver import Record, Result, Status
 from undegrade.evaluation.curves import Curve, draw
 from undegrade.evaluation.report import (
@@ -25,7 +25,7 @@ from undegrade.evaluation.report import (
     make_pane,
     write_report,
 )
-from undegrade.evaluation.trial import Score, Trial, run_trial, score
+from undegrade.evaluation.restoration import Score, Trial, run_trial, score
 from undegrade.evaluation.wording import flags_of, noise_in_words
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.identity import Identity
@@ -202,10 +202,10 @@ def test_scores_of_what_cannot_be_compared() -> None:
 
 
 def test_wording() -> None:
-    from undegrade.degradations.specification import Specification
+    from undegrade.degradations.flags import DegradationFlags
 
-    assert flags_of(Specification()) == []
-    assert flags_of(Specification(downsample=2, noise="poisson:9")) == [
+    assert flags_of(DegradationFlags()) == []
+    assert flags_of(DegradationFlags(downsample=2, noise="poisson:9")) == [
         "--downsample", "2", "--noise", "poisson:9",
     ]  # fmt: skip
     assert noise_in_words(Gaussian(0.1)) == "Gaussian, std 0.1"

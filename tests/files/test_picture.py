@@ -10,6 +10,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from undegrade.files.atomic import replacing
 from undegrade.files.picture import (
     Picture,
     list_pictures,
@@ -18,7 +19,6 @@ from undegrade.files.picture import (
     write_image,
     write_picture,
 )
-from undegrade.files.replacement import replacing
 
 FORMS = [
     ("gray.png", "L", "uint8"),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import undegrade as ud
-from undegrade.core.image import inner
+from undegrade.core.image import dot
 from undegrade.core.operator import LinearOperator
 from undegrade.operators.physics import Physics, from_physics
 from undegrade.restorers.deepinverse import Reconstruction
@@ -47,7 +47,7 @@ def test_linear_physics_is_a_linear_operator(make):
     y = A(x)
     torch.testing.assert_close(y, physics.A(x))
     v = torch.rand_like(y)
-    torch.testing.assert_close(inner(y, v), inner(x, A.adjoint(v)), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(dot(y, v), dot(x, A.adjoint(v)), rtol=1e-4, atol=1e-3)
     assert A.initial(y).shape == x.shape
 
 

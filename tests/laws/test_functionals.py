@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.cases import FUNCTIONALS, FunctionalCase, uniform
 from undegrade.core.functional import Composite, Convex, Functional, Proximable
-from undegrade.core.image import inner, norm, spread
+from undegrade.core.image import dot, norm, per_sample
 
 STEPS = (1e-3, 0.1, torch.tensor([0.02, 3.0], dtype=torch.float64))
 
@@ -107,10 +107,10 @@ def test_prox_is_the_minimizer(name, step):
     case, f, x = parts(name)
     v = 2 * x - 0.6
     p = f.prox(v, step)
-    slope = (v - p) / spread(step, v)
+    slope = (v - p) / per_sample(step, v)
     assert torch.isfinite(f(p)).all()
     for u in some_images(case, p):
-        assert (f(u) >= f(p) + inner(slope, u - p) - 1e-8 * (1 + norm(slope) * norm(u - p))).all()
+        assert (f(u) >= f(p) + dot(slope, u - p) - 1e-8 * (1 + norm(slope) * norm(u - p))).all()
 
 
 @proximable
@@ -119,7 +119,7 @@ def test_prox_is_firmly_non_expansive(name):
     for step in STEPS:
         v, w = 2 * x - 0.6, x + 3 * uniform(*case.shape, seed=4)
         p, q = f.prox(v, step), f.prox(w, step)
-        assert (inner(p - q, p - q) <= inner(p - q, v - w) * (1 + 1e-9) + 1e-12).all()
+        assert (dot(p - q, p - q) <= dot(p - q, v - w) * (1 + 1e-9) + 1e-12).all()
 
 
 @convex
@@ -130,9 +130,9 @@ def test_conjugate_is_the_supremum(name):
     at = f.prox(v, 0.1)
     p = (1 - 1e-12) * (v - at) / 0.1  # rounding must not carry it past a boundary of the domain
     conjugate = f.conjugate(p)
-    torch.testing.assert_close(conjugate, inner(p, at) - f(at), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(conjugate, dot(p, at) - f(at), rtol=1e-6, atol=1e-6)
     for u in some_images(case, at):
-        assert (f(u) + conjugate >= inner(p, u) - 1e-6 * (1 + norm(p) * norm(u))).all()
+        assert (f(u) + conjugate >= dot(p, u) - 1e-6 * (1 + norm(p) * norm(u))).all()
 
 
 @convex
@@ -142,7 +142,7 @@ def test_conjugate_bounds_every_value_from_above(name):
         p = size * (uniform(*case.shape, seed=5) - 0.5)
         conjugate = f.conjugate(p)
         for u in some_images(case, x):
-            assert (f(u) + conjugate >= inner(p, u) - 1e-6 * (1 + norm(p) * norm(u))).all()
+            assert (f(u) + conjugate >= dot(p, u) - 1e-6 * (1 + norm(p) * norm(u))).all()
 
 
 @convex
@@ -151,9 +151,9 @@ def test_prox_of_the_conjugate_is_the_minimizer(name):
     case, f, x = parts(name)
     for step in STEPS:
         p = f.prox_conjugate(x, step)
-        slope = (x - p) / spread(step, x)
+        slope = (x - p) / per_sample(step, x)
         for q in some_images(case, p):
-            gain = f.conjugate(q) - f.conjugate(p) - inner(slope, q - p)
+            gain = f.conjugate(q) - f.conjugate(p) - dot(slope, q - p)
             assert (gain >= -1e-6 * (1 + norm(slope) * norm(q - p) + norm(p))).all()
 
 
@@ -162,7 +162,7 @@ def test_the_modulus_can_be_taken_off(name):
     """f is at least m/8·‖u − v‖² below its chord in the middle."""
     case, f, x = parts(name)
     for u in some_images(case, x):
-        chord = 0.5 * (f(x) + f(u)) - f.modulus(x) / 8 * inner(u - x, u - x)
+        chord = 0.5 * (f(x) + f(u)) - f.modulus(x) / 8 * dot(u - x, u - x)
         assert (f(0.5 * (x + u)) <= chord + 1e-9 * (1 + chord.abs())).all()
 
 
@@ -174,7 +174,7 @@ def test_the_parts_of_a_composite_make_it_up(name):
     u = uniform(*case.shape, seed=6) - 0.5
     for _ in range(50):
         u = f.inner.adjoint(f.inner(u))
-        u = u / spread(norm(u), u)
+        u = u / per_sample(norm(u), u)
     assert (norm(f.inner(u)).square() <= f.squared_norm(x) * (1 + 1e-9)).all()
 
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tests.cases import LEARNED, uniform
-from undegrade.core.functional import Fidelity
+from undegrade.core.objective import Fidelity
 from undegrade.core.solver import Solver, Status, solve, until
+from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
-from undegrade.solvers.rim import RIM
 
 PSF = uniform(3, 5, seed=4) / uniform(3, 5, seed=4).sum()
 OPERATORS = {

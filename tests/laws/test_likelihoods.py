@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.cases import LIKELIHOODS, LikelihoodCase, uniform
-from undegrade.core.image import inner
+from undegrade.core.image import dot
 from undegrade.core.likelihood import Likelihood
 
 
@@ -47,13 +47,13 @@ def test_prox_minimizes(case, likelihood):
 
 
 def _prox_objective(likelihood: Likelihood, u: Tensor, v: Tensor, y: Tensor, step) -> Tensor:
-    return step * likelihood(u, y) + 0.5 * inner(u - v, u - v)
+    return step * likelihood(u, y) + 0.5 * dot(u - v, u - v)
 
 
 def test_prox_is_firmly_non_expansive(case, likelihood):
     v, w, y = case.prediction(seed=5), case.prediction(seed=6), case.measured()
     p, q = likelihood.prox(v, y, 0.01), likelihood.prox(w, y, 0.01)
-    assert (inner(p - q, p - q) <= inner(p - q, v - w) * (1 + 1e-12)).all()
+    assert (dot(p - q, p - q) <= dot(p - q, v - w) * (1 + 1e-12)).all()
 
 
 def test_conjugate_is_the_supremum(case, likelihood):
@@ -62,10 +62,10 @@ def test_conjugate_is_the_supremum(case, likelihood):
     at = likelihood.prox(case.prediction(seed=5) * 1.5 - 0.3, y, 0.01)
     p = (case.prediction(seed=5) * 1.5 - 0.3 - at) / 0.01  # a subgradient at `at`
     conjugate = likelihood.conjugate(p, y)
-    torch.testing.assert_close(conjugate, inner(p, at) - likelihood(at, y))
+    torch.testing.assert_close(conjugate, dot(p, at) - likelihood(at, y))
     for seed in range(20):
         u = 3 * uniform(*y.shape, seed=seed) - 1
-        assert (inner(p, u) - likelihood(u, y) <= conjugate + 1e-9 * conjugate.abs()).all()
+        assert (dot(p, u) - likelihood(u, y) <= conjugate + 1e-9 * conjugate.abs()).all()
 
 
 def test_slopes_beyond_reach_have_an_infinite_conjugate_or_a_finite_supremum(case, likelihood):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.cases import OPERATORS, OperatorCase, uniform
-from undegrade.core.image import inner, norm
+from undegrade.core.image import dot, norm
 from undegrade.core.operator import LinearOperator, Operator
 
 LINEAR = {n: c for n, c in OPERATORS.items() if isinstance(c.operator, LinearOperator)}
@@ -35,7 +35,7 @@ def test_linear_operators_are_linear(linear):
 
 def test_adjoint_is_the_transpose(linear):
     A, x, y = linear.operator, linear.image(), measurement(linear)
-    torch.testing.assert_close(inner(A(x), y), inner(x, A.adjoint(y)))
+    torch.testing.assert_close(dot(A(x), y), dot(x, A.adjoint(y)))
 
 
 def test_adjoint_agrees_with_autograd(linear):
@@ -53,7 +53,7 @@ def test_jvp_is_the_directional_derivative(case):
 
 def test_jvp_and_vjp_are_dual(case):
     A, x, u, v = case.operator, case.image(1), case.image(2), measurement(case)
-    torch.testing.assert_close(inner(A.jvp(x, u), v), inner(u, A.vjp(x, v)))
+    torch.testing.assert_close(dot(A.jvp(x, u), v), dot(u, A.vjp(x, v)))
 
 
 def test_forward_mode_reaches_through(case):

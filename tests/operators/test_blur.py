@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tests.cases import uniform
-from undegrade.core.image import inner
+from undegrade.core.image import dot
 from undegrade.operators import blur
 from undegrade.operators.blur import Blur
 from undegrade.operators.convolution import convolve, convolve_adjoint, fast_size, is_fast
@@ -62,7 +62,7 @@ def test_the_sums_are_sums():
                 for i in range(3) for j in range(5))  # fmt: skip
     torch.testing.assert_close(y, naive)
     v = uniform(*y.shape, seed=2)
-    torch.testing.assert_close(inner(y, v), inner(x, convolve_adjoint(v, psf)))
+    torch.testing.assert_close(dot(y, v), dot(x, convolve_adjoint(v, psf)))
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)

@@ -5,7 +5,7 @@ import torch
 
 from tests.cases import uniform
 from undegrade.core.operator import LinearOperator
-from undegrade.degradations.specification import Specification
+from undegrade.degradations.flags import DegradationFlags
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.low_resolution import LowResolution
@@ -27,7 +27,7 @@ def test_its_closed_form_is_what_conjugate_gradients_find(factor):
 
 
 def test_a_periodic_low_resolution_degradation_has_it():
-    words = Specification(blur="gaussian:1", boundary="periodic", downsample=2)
+    words = DegradationFlags(blur="gaussian:1", boundary="periodic", downsample=2)
     assert words.build((3, 16, 20)).operator.closed_form
-    mirrored = Specification(blur="gaussian:1", boundary="reflect", downsample=2)
+    mirrored = DegradationFlags(blur="gaussian:1", boundary="reflect", downsample=2)
     assert not mirrored.build((3, 16, 20)).operator.closed_form

@@ -12,7 +12,7 @@ from torch import Tensor
 import undegrade as ud
 from tests.cases import uniform
 from undegrade.core.functional import Composite
-from undegrade.priors import compiled
+from undegrade.priors import total_variation_compiled as compiled
 from undegrade.priors.group_norm import GroupNorm, magnitude
 
 COUPLINGS = ("anisotropic", "isotropic", "vectorial")
@@ -53,7 +53,7 @@ def test_compiled_half_steps_are_the_plain_ones(coupling, smoothing, shape, dtyp
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_compiled_gradients_are_the_plain_ones(coupling, shape, dtype, monkeypatch):
     x = uniform(*shape, seed=2).to(dtype)
-    priors = (ud.TotalVariation(coupling, 0.2), ud.RootTotalVariation(coupling, 1e-4))
+    priors = (ud.TotalVariation(coupling, 0.2), ud.SmoothedTotalVariation(coupling, 1e-4))
     found = [tv.value_and_grad(x) for tv in priors]
     monkeypatch.setattr(compiled, "_SMALLEST", 2**40)
     for tv, pair in zip(priors, found, strict=True):
@@ -129,4 +129,4 @@ def test_negative_smoothing_is_refused():
     with pytest.raises(ValueError, match=r"0 or more, got -0\.1"):
         ud.TotalVariation(smoothing=-0.1)
     with pytest.raises(ValueError, match="epsilon must be positive"):
-        ud.RootTotalVariation(epsilon=0.0)
+        ud.SmoothedTotalVariation(epsilon=0.0)

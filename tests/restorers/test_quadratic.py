@@ -6,8 +6,9 @@ import torch
 from tests.cases import uniform
 from tests.restorers.test_wiener import clouds, error, measured
 from undegrade.core.image import norm
-from undegrade.core.restorer import Measurement
+from undegrade.core.measurement import Measurement
 from undegrade.core.solver import Status
+from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.operators.blur import Blur
@@ -15,7 +16,6 @@ from undegrade.operators.downsampling import Downsample
 from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
-from undegrade.operators.psf import gaussian_psf
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.restorers.quadratic import Quadratic
 

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tests.cases import uniform
-from undegrade.core.restorer import Measurement
+from undegrade.core.measurement import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
@@ -16,9 +16,7 @@ from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
-from undegrade.restorers.first_estimate import first_estimate
-from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference, shipped
-from undegrade.restorers.rim_design import (
+from undegrade.restorers.architecture import (
     Design,
     GatedDesign,
     MultiscaleDesign,
@@ -27,7 +25,9 @@ from undegrade.restorers.rim_design import (
     design_from_json,
     design_to_json,
 )
-from undegrade.restorers.rim_weights import load_weights, save_weights
+from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference, shipped
+from undegrade.restorers.weight_file import load_weights, save_weights
 
 SMALL = MultiscaleDesign(widths=(4, 6), middle=1)
 SPLIT = SplittingDesign(widths=(4, 6), middle=1, steps=3)

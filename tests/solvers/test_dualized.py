@@ -7,7 +7,7 @@ import undegrade as ud
 from tests.cases import uniform
 from undegrade.core.functional import Composite
 from undegrade.core.likelihood import Likelihood
-from undegrade.priors import compiled
+from undegrade.priors import total_variation_compiled as compiled
 from undegrade.solvers.dualized import Dualized
 
 LIKELIHOODS: dict[str, Likelihood] = {

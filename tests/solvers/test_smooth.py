@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 
 from tests.cases import uniform
-from undegrade.core.functional import Fidelity, Functional, Objective
+from undegrade.core.functional import Functional
+from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.solver import Status, solve, until
+from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.operators.blur import Blur
 from undegrade.operators.function import Function
-from undegrade.operators.psf import gaussian_psf
 from undegrade.priors.box import Box
 from undegrade.priors.lp_norm import LpNorm
-from undegrade.priors.total_variation import RootTotalVariation
+from undegrade.priors.total_variation import SmoothedTotalVariation
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
@@ -35,7 +36,9 @@ def restoration(low: float | None = None, high: float | None = None) -> Problem:
     y = 1.6 * uniform(*SHAPE) - 0.3
     box = None if low is None or high is None else Box(low, high)
     weight = torch.tensor([3.0, 30.0], dtype=torch.float64)
-    return Objective(Fidelity(blur, Gaussian(0.1), y), RootTotalVariation("vectorial"), weight, box)
+    return Objective(
+        Fidelity(blur, Gaussian(0.1), y), SmoothedTotalVariation("vectorial"), weight, box
+    )
 
 
 def scipy_minimum(problem: Problem, i: int, low: float | None, high: float | None) -> Tensor:
@@ -136,7 +139,7 @@ def test_the_scale_of_the_objective_does_not_matter(solver, scale):
     def scaled(factor: float) -> Problem:
         blur, y = Blur(gaussian_psf(1.0, dtype=torch.float64), "reflect"), uniform(*SHAPE)
         fidelity = Fidelity(blur, Gaussian(0.1 / factor**0.5), y)
-        return Objective(fidelity, RootTotalVariation("vectorial"), 10 * factor)
+        return Objective(fidelity, SmoothedTotalVariation("vectorial"), 10 * factor)
 
     stop, x0 = until(iterations=5000, residual=1e-10), uniform(*SHAPE, seed=1)
     plain, other = (solve(solver, scaled(factor), x0, stop=stop) for factor in (1.0, scale))
@@ -148,7 +151,7 @@ def test_few_photons_and_a_box():
     """Poisson: curvature differs a thousandfold between dark and bright pixels."""
     blur = Blur(gaussian_psf(0.8, dtype=torch.float64), "replicate")
     y = Poisson(20.0).sample(uniform(*SHAPE), torch.Generator().manual_seed(0))
-    problem = Objective(Fidelity(blur, Poisson(20.0), y), RootTotalVariation(), 1.0, Box())
+    problem = Objective(Fidelity(blur, Poisson(20.0), y), SmoothedTotalVariation(), 1.0, Box())
     stop = until(iterations=2000, residual=1e-9)
     quick = solve(LBFGS(), problem, y, stop=stop)
     slow = solve(GradientDescent(), problem, y, stop=until(iterations=20000, residual=1e-11))
@@ -158,7 +161,9 @@ def test_few_photons_and_a_box():
 
 def test_a_non_convex_fit_descends_to_a_stationary_point():
     wave = Function(lambda x: (3 * x).sin())
-    problem = Objective(Fidelity(wave, Gaussian(0.1), uniform(*SHAPE)), RootTotalVariation(), 0.5)
+    problem = Objective(
+        Fidelity(wave, Gaussian(0.1), uniform(*SHAPE)), SmoothedTotalVariation(), 0.5
+    )
     x0 = 4 * uniform(*SHAPE, seed=1)
     result = solve(LBFGS(), problem, x0, stop=until(iterations=3000, residual=1e-12))
     assert problem.grad(result.x).abs().amax() < 1e-4 * problem.grad(x0).abs().amax()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from undegrade.degradations.protocols import Deblurring, Denoising, Inpainting, SuperResolution
+from undegrade.degradations.random import Deblurring, Denoising, Inpainting, SuperResolution
 from undegrade.training.mixture import FINEST, Mixture, random_kernels
 
 KERNELS = random_kernels(torch.Generator().manual_seed(0), size=13, per_kind=4)

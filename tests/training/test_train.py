@@ -13,20 +13,20 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from undegrade.restorers.rim_design import (
+from undegrade.files.checkpoint import load_checkpoint
+from undegrade.restorers.architecture import (
     Design,
     GatedDesign,
     MultiscaleDesign,
     ResidualDesign,
     SplittingDesign,
 )
-from undegrade.restorers.rim_weights import load_weights
-from undegrade.training.checkpoint import load_checkpoint
+from undegrade.restorers.weight_file import load_weights
 from undegrade.training.mixture import Mixture
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum, orthogonalized
 from undegrade.training.pictures import read_pictures
 from undegrade.training.run import initial_machine, step_factor
-from undegrade.training.settings import Train
+from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import train
 from undegrade.training.unrolled import unrolled_loss
 from undegrade.training.validation import Validation
@@ -54,8 +54,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def settings(folder: Path, output: Path, **changes) -> Train:
-    few = Train(
+def settings(folder: Path, output: Path, **changes) -> TrainingSettings:
+    few = TrainingSettings(
         images=(folder,),
         output=output,
         design=TINY,
@@ -217,7 +217,7 @@ def test_another_machines_checkpoints_are_refused(folder, tmp_path):
 
 
 def test_step_sizes_rise_stay_and_fall():
-    s = Train(images=(), output=Path(), iterations=100, warm_up=10, cool_down=0.5)
+    s = TrainingSettings(images=(), output=Path(), iterations=100, warm_up=10, cool_down=0.5)
     assert step_factor(s, 0) == pytest.approx(0.1)
     assert step_factor(s, 30) == 1
     assert step_factor(s, 75) == pytest.approx(0.5)

@@ -12,16 +12,16 @@ from tyro import conf
 from undegrade.cli.methods import method_class
 from undegrade.cli.parsing import parse
 from undegrade.cli.progress import Bar
-from undegrade.degradations.specification import Specification
+from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.benchmark import Benchmark, as_markdown, means, run_benchmark
+from undegrade.files.atomic import replacing
 from undegrade.files.picture import list_pictures
-from undegrade.files.record import write_settings
-from undegrade.files.replacement import replacing
+from undegrade.files.tables import write_settings
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Compare:
+class BenchmarkCommand:
     """Degrade every picture of a folder in every way, restore it by every method, and score it.
 
     Degradations and methods are written as for the other commands, with commas for spaces:
@@ -47,7 +47,7 @@ class Compare:
 
 def run(args: Sequence[str]) -> int:
     """Parse the arguments, compare, and print the means."""
-    command = parse(Compare, "benchmark", args)
+    command = parse(BenchmarkCommand, "benchmark", args)
     if not command.degradations or not command.methods:
         raise ValueError("benchmark needs at least one degradation and one method")
     if not command.images.is_dir():
@@ -78,13 +78,13 @@ def compare(benchmark: Benchmark, output: Path, call: str) -> str:
     return table
 
 
-def read_degradation(text: str) -> Specification:
+def read_degradation(text: str) -> DegradationFlags:
     """A degradation such as "blur=disk:3,noise=gaussian:0.02".
 
     Raises:
         ValueError: it names an unknown flag, or a value that means nothing.
     """
-    return parse(Specification, "benchmark", _flags(text.split(",")))
+    return parse(DegradationFlags, "benchmark", _flags(text.split(",")))
 
 
 def read_method(text: str) -> Any:

@@ -11,9 +11,9 @@ from tyro import conf
 
 from undegrade.cli.parsing import parse
 from undegrade.degradations.description import write_description
-from undegrade.degradations.specification import Specification
+from undegrade.degradations.flags import DegradationFlags
+from undegrade.files.atomic import appearing_in
 from undegrade.files.picture import read_picture, write_picture
-from undegrade.files.replacement import appearing_in
 
 
 @final
@@ -30,7 +30,9 @@ class Degrade:
 
     input: Annotated[Path, conf.Positional, conf.arg(metavar="IN")]
     output: Annotated[Path, conf.Positional, conf.arg(metavar="OUT")]
-    known: Annotated[Specification, conf.OmitArgPrefixes] = field(default_factory=Specification)
+    known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
+        default_factory=DegradationFlags
+    )
     seed: int = 0
 
 

@@ -12,13 +12,13 @@ from tyro import conf
 
 from undegrade.cli.degrade import refuse_overwriting
 from undegrade.cli.failure import FAILED, say
-from undegrade.cli.known import Known, find_known, read_known
 from undegrade.cli.methods import method_class
 from undegrade.cli.parsing import named, parse
 from undegrade.cli.progress import Bar
+from undegrade.cli.source import DegradationSource, find_known, read_known
 from undegrade.core.image import Image
-from undegrade.core.restorer import Restorer
-from undegrade.degradations.specification import Specification
+from undegrade.core.measurement import Restorer
+from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.report import (
     Case,
     make_attempt,
@@ -27,11 +27,11 @@ from undegrade.evaluation.report import (
     make_pane,
     write_report,
 )
-from undegrade.evaluation.trial import Trial, run_trial
+from undegrade.evaluation.restoration import Trial, run_trial
 from undegrade.evaluation.wording import noise_in_words
+from undegrade.files.atomic import appearing_in
 from undegrade.files.picture import Picture, list_pictures, read_image, read_picture, write_picture
-from undegrade.files.record import write_settings, write_trace
-from undegrade.files.replacement import appearing_in
+from undegrade.files.tables import write_settings, write_trace
 
 M = TypeVar("M", bound=Restorer)
 _DEFAULT_METHOD = "variational"
@@ -61,7 +61,9 @@ class Restore(Generic[M]):
     degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
     method: Annotated[str, conf.arg(metavar="NAME")] = _DEFAULT_METHOD
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE")] = None
-    known: Annotated[Specification, conf.OmitArgPrefixes] = field(default_factory=Specification)
+    known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
+        default_factory=DegradationFlags
+    )
     settings: Annotated[M, conf.OmitArgPrefixes]
 
 
@@ -80,7 +82,7 @@ class Attempted:
 
     source: Path
     picture: Picture
-    known: Known
+    known: DegradationSource
     noise: str
     truth: Image | None
     trial: Trial
@@ -146,7 +148,9 @@ def _trace_name(source: Path) -> str:
     return f"{source.stem}-trace.csv"
 
 
-def _attempt(command: Restore[M], source: Path, described: Known | None, bar: Bar) -> Attempted:
+def _attempt(
+    command: Restore[M], source: Path, described: DegradationSource | None, bar: Bar
+) -> Attempted:
     """Read and restore one picture."""
     picture = read_picture(source)
     picture.form.suited_to(source)
@@ -162,7 +166,7 @@ def _attempt(command: Restore[M], source: Path, described: Known | None, bar: Ba
     )
 
 
-def _truth(reference: Path | None, source: Path, known: Known) -> Image | None:
+def _truth(reference: Path | None, source: Path, known: DegradationSource) -> Image | None:
     if reference is None:
         return None
     path = reference / source.name if reference.is_dir() else reference
@@ -194,7 +198,7 @@ def _entry(done: Attempted) -> dict[str, object]:
         "input": str(done.source),
         "output": _name(done.source),
         "trace": _trace_name(done.source),
-        "known": done.known.said_by,
+        "known": done.known.source,
         "noise": done.noise,
         "status": result.status[0].value,
         "iterations": result.iterations[0],
@@ -209,7 +213,7 @@ def _case(done: Attempted, method: str, call: str) -> Case:
     height, width = x.shape[2:]
     return Case(
         title=done.source.name,
-        degradation=f"Known: {done.known.said_by}; {done.noise}",
+        degradation=f"Known: {done.known.source}; {done.noise}",
         before=make_before(done.picture.pixels, (height, width), truth),
         truth=None if truth is None else make_pane("truth", truth),
         attempts=(make_attempt(method, done.trial, call),),

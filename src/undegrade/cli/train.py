@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from undegrade.cli.parsing import parse
 from undegrade.cli.progress import Bar
-from undegrade.training.settings import Train
+from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 
 
 def run(args: Sequence[str]) -> int:
     """Parse the arguments and train; what an interrupted training saved is gone on from."""
-    settings = parse(Train, "train", args)
+    settings = parse(TrainingSettings, "train", args)
     with Bar(settings.iterations) as bar:
         bar.begin("training")
 

@@ -1,14 +1,13 @@
 """Real-valued functions of an image: fidelities and priors are the two roles."""
 
 import abc
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, spread
-from undegrade.core.likelihood import Likelihood
-from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.operator import LinearOperator
 
 
 class Functional(torch.nn.Module, abc.ABC):
@@ -67,7 +66,7 @@ class Convex(Proximable):
 
     def prox_conjugate(self, v: Tensor, step: float | PerSample) -> Tensor:
         """Prox of step·f*, by Moreau's identity: v − step·prox_{f/step}(v/step)."""
-        scale = spread(step, v)
+        scale = per_sample(step, v)
         return v - scale * self.prox(v / scale, 1 / step)
 
 
@@ -102,101 +101,11 @@ class Composite(Functional):
 
     def ascend(self, p: Tensor, x: Image, step: PerSample, weight: PerSample) -> Tensor:
         """The dual half-step: prox of step·(weight·outer)* at p + step·K x."""
-        lifted = p + spread(step, p) * self.inner(x)
+        lifted = p + per_sample(step, p) * self.inner(x)
         weight = weight.clamp(min=1e-12)  # a weight of 0 has p = 0 as its limit
-        scale = spread(weight, p)
+        scale = per_sample(weight, p)
         return scale * self.outer.prox_conjugate(lifted / scale, step / weight)
 
     def descend(self, x: Image, p: Tensor, step: PerSample) -> Image:
         """The primal half-step without its prox: x − step·Kᵀp."""
-        return x - spread(step, x) * self.inner.adjoint(p)
-
-
-class Fidelity(Functional):
-    """x ↦ −log p(y | φ(x)): how badly an image explains the measurement, in nats.
-
-    Arguments:
-        operator: the degradation φ.
-        likelihood: how the measurement scatters about φ(x).
-        y: what was measured.
-    """
-
-    y: Tensor
-
-    def __init__(self, operator: Operator, likelihood: Likelihood, y: Tensor) -> None:
-        super().__init__()
-        self.operator, self.likelihood = operator, likelihood
-        self.register_buffer("y", y, persistent=False)
-
-    def forward(self, x: Image) -> PerSample:
-        return self.likelihood(self.operator(x), self.y)
-
-    def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
-        value, slope = self.likelihood.value_and_grad(self.operator(x), self.y)
-        return value, self.operator.vjp(x, slope)
-
-    def gauss_newton(self, x: Image, v: Image) -> Image:
-        """φ′(x)ᵀ H φ′(x) v, with H the Hessian of −log p in the prediction."""
-
-        def slope(prediction: Tensor) -> Tensor:
-            return self.likelihood.value_and_grad(prediction, self.y)[1]
-
-        bent = torch.func.jvp(slope, (self.operator(x),), (self.operator.jvp(x, v),))[1]
-        return self.operator.vjp(x, bent)
-
-
-F_co = TypeVar("F_co", bound=Functional, covariant=True)
-G_co = TypeVar("G_co", bound=Functional, covariant=True)
-
-
-class Objective(Functional, Generic[F_co, G_co]):
-    """f(x) + λ g(x), for x in an optional convex set: a larger λ always smooths more.
-
-    Solvers take the parts that they need, and say so in their types: proximal gradient asks for
-    `Objective[Functional, Proximable]`. `value_and_grad` is of the smooth part f + λg.
-
-    Arguments:
-        fidelity: f.
-        prior: g.
-        weight: λ ≥ 0, one number or one per sample; a `Parameter` where it is to be learned.
-        constraint: an indicator such as `Box(0, 1)`; None leaves x free.
-    """
-
-    weight: Tensor
-    fidelity: F_co  # pyright: ignore[reportGeneralTypeIssues]
-    prior: G_co  # pyright: ignore[reportGeneralTypeIssues]
-
-    def __init__(
-        self,
-        fidelity: F_co,
-        prior: G_co,
-        weight: float | PerSample,
-        constraint: Proximable | None = None,
-    ) -> None:
-        super().__init__()
-        weight = torch.as_tensor(weight)
-        if not bool((weight >= 0).all()):
-            raise ValueError(f"the weight must be 0 or more, got {weight.tolist()}")
-        self.fidelity, self.prior, self.constraint = fidelity, prior, constraint
-        if isinstance(weight, torch.nn.Parameter):
-            self.weight = weight
-        else:
-            self.register_buffer("weight", weight)
-
-    def forward(self, x: Image) -> PerSample:
-        value = self.fidelity(x) + self.weight.to(x) * self.prior(x)
-        return value if self.constraint is None else value + self.constraint(x)
-
-    def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
-        f, df = self.fidelity.value_and_grad(x)
-        g, dg = self.prior.value_and_grad(x)
-        weight = self.weight.to(x)
-        return f + weight * g, torch.addcmul(df, spread(weight, x), dg)
-
-    def hvp(self, x: Image, v: Image) -> Image:
-        curved = self.prior.hvp(x, v)
-        return torch.addcmul(self.fidelity.hvp(x, v), spread(self.weight.to(x), x), curved)
-
-    def project(self, x: Image) -> Image:
-        """The nearest image in the constraint set."""
-        return x if self.constraint is None else self.constraint.prox(x, 1.0)
+        return x - per_sample(step, x) * self.inner.adjoint(p)

@@ -9,21 +9,21 @@ Image: TypeAlias = Float[Tensor, "b c h w"]
 PerSample: TypeAlias = Float[Tensor, "b"]
 
 
-def inner(x: Float[Tensor, "b *n"], y: Float[Tensor, "b *n"]) -> PerSample:
+def dot(x: Float[Tensor, "b *n"], y: Float[Tensor, "b *n"]) -> PerSample:
     """⟨x, y⟩ of every pair in the batch."""
     return (x * y).flatten(1).sum(1)
 
 
 def norm(x: Float[Tensor, "b *n"]) -> PerSample:
     """‖x‖₂ of every sample in the batch."""
-    return inner(x, x).sqrt()
+    return dot(x, x).sqrt()
 
 
 @overload
-def spread(value: float, like: Tensor) -> float: ...
+def per_sample(value: float, like: Tensor) -> float: ...
 @overload
-def spread(value: Tensor, like: Tensor) -> Tensor: ...
-def spread(value: float | Tensor, like: Tensor) -> float | Tensor:
+def per_sample(value: Tensor, like: Tensor) -> Tensor: ...
+def per_sample(value: float | Tensor, like: Tensor) -> float | Tensor:
     """A number per sample, shaped `(b, 1, …)` so that it multiplies `like`; a float stays one."""
     if isinstance(value, Tensor):
         return value.to(like).reshape(-1, *(1,) * (like.ndim - 1))

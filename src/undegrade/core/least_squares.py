@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex
-from undegrade.core.image import Image, PerSample, inner, spread
+from undegrade.core.image import Image, PerSample, dot, per_sample
 from undegrade.core.operator import LinearOperator
 
 
@@ -38,17 +38,17 @@ class LeastSquares(Convex):
 
     def forward(self, x: Image) -> PerSample:
         misfit = self.operator(x) - self.y
-        return inner(misfit, misfit) / (2 * self.std**2)
+        return dot(misfit, misfit) / (2 * self.std**2)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
         misfit = self.operator(x) - self.y
         precision = self.std**-2
-        gradient = spread(precision, x) * self.operator.adjoint(misfit)
-        return inner(misfit, misfit) * precision / 2, gradient
+        gradient = per_sample(precision, x) * self.operator.adjoint(misfit)
+        return dot(misfit, misfit) * precision / 2, gradient
 
     def prox(self, v: Image, step: float | PerSample) -> Image:
         shift = self.std**2 / step
-        return self.operator.normal_solve(torch.addcmul(self.back, spread(shift, v), v), shift)
+        return self.operator.normal_solve(torch.addcmul(self.back, per_sample(shift, v), v), shift)
 
     def modulus(self, x: Image) -> PerSample:
         return self.operator.coercivity(x) / self.std**2
@@ -71,11 +71,11 @@ class LeastSquares(Convex):
             return self.conjugate(p)
         low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)
         margin = (high - low) / 2
-        low, high = spread(low - margin, x), spread(high + margin, x)
-        misfit = spread(self.std**-2, self.y) * (self.operator(x) - self.y)
+        low, high = per_sample(low - margin, x), per_sample(high + margin, x)
+        misfit = per_sample(self.std**-2, self.y) * (self.operator(x) - self.y)
         left = p - self.operator.adjoint(misfit)
         reach = torch.maximum(left * low, left * high).flatten(1).sum(1)
         return self._dual_value(misfit) + reach
 
     def _dual_value(self, q: Tensor) -> PerSample:
-        return self.std**2 * inner(q, q) / 2 + inner(q, self.y)
+        return self.std**2 * dot(q, q) / 2 + dot(q, self.y)

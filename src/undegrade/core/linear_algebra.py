@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, inner, norm, spread
+from undegrade.core.image import Image, PerSample, dot, norm, per_sample
 
 
 class ConjugateGradientState(NamedTuple):
@@ -35,10 +35,10 @@ def conjugate_gradient_step(
     x, r, p, rr = state
     tiny = torch.finfo(x.dtype).tiny
     q = matvec(p)
-    alpha = spread(rr / inner(p, q).clamp(min=tiny), x)
+    alpha = per_sample(rr / dot(p, q).clamp(min=tiny), x)
     x, r = x + alpha * p, r - alpha * q
-    new = inner(r, r)
-    p = r + spread(new / rr.clamp(min=tiny), x) * p
+    new = dot(r, r)
+    p = r + per_sample(new / rr.clamp(min=tiny), x) * p
     return ConjugateGradientState(x, r, p, new)
 
 
@@ -65,7 +65,7 @@ def conjugate_gradient(
     """
     x = torch.zeros_like(b) if x0 is None else x0
     r = b if x0 is None else b - matvec(x0)
-    state = ConjugateGradientState(x, r, r, inner(r, r))
+    state = ConjugateGradientState(x, r, r, dot(r, r))
     target = tolerance * norm(b)
     for _ in range(iterations):
         going = state.residual > target
@@ -96,7 +96,7 @@ def squared_norm(
     x = start.reshape(1, *shape[1:]).expand(*shape)
     value = like.new_zeros(shape[0])
     for _ in range(iterations):
-        x = x / spread(norm(x).clamp(min=torch.finfo(like.dtype).tiny), x)
+        x = x / per_sample(norm(x).clamp(min=torch.finfo(like.dtype).tiny), x)
         x = normal(x)
         value = norm(x)
     return value

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.linear_algebra import conjugate_gradient
 
 
@@ -82,7 +82,7 @@ class LinearOperator(Operator):
         """
 
         def normal(x: Image) -> Image:
-            return self.adjoint(self(x)) + spread(shift, x) * x
+            return self.adjoint(self(x)) + per_sample(shift, x) * x
 
         return conjugate_gradient(normal, b, tolerance=1e-4, iterations=50)
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
+from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator
-from undegrade.core.restorer import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.operators.blur import Blur

@@ -14,7 +14,7 @@ from torch import Tensor
 from undegrade.core.likelihood import Likelihood
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.kernel_file import checked_kernel
-from undegrade.files.replacement import replacing
+from undegrade.files.atomic import replacing
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from undegrade.core.restorer import Measurement, Restorer
-from undegrade.degradations.protocols import rounded
-from undegrade.degradations.specification import Specification
-from undegrade.evaluation.trial import run_trial, score
+from undegrade.core.measurement import Measurement, Restorer
+from undegrade.degradations.flags import DegradationFlags
+from undegrade.degradations.random import rounded
+from undegrade.evaluation.restoration import run_trial, score
 from undegrade.files.picture import read_image
-from undegrade.files.record import read_rows, write_rows
+from undegrade.files.tables import read_rows, write_rows
 
 Row = Mapping[str, str]
 _KEY = ("image", "degradation", "method", "bits", "seed")
@@ -32,7 +32,7 @@ class Benchmark:
     """
 
     images: Sequence[Path]
-    degradations: Mapping[str, Specification]
+    degradations: Mapping[str, DegradationFlags]
     methods: Mapping[str, Restorer]
     seed: int = 0
     eight_bit: bool = False

@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from undegrade.core.image import Image
 from undegrade.evaluation.curves import Curve, draw
-from undegrade.evaluation.trial import Score, Trial, score
-from undegrade.files.replacement import replacing
+from undegrade.evaluation.restoration import Score, Trial, score
+from undegrade.files.atomic import replacing
 
 _LARGEST = 1_500_000  # pixels that the page shows of one picture
 _DETAIL = 72  # side of the detail that is shown enlarged

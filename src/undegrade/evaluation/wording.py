@@ -1,12 +1,12 @@
 """How reports name what is known of a picture."""
 
 from undegrade.core.likelihood import Likelihood
-from undegrade.degradations.specification import Specification
+from undegrade.degradations.flags import DegradationFlags
 
 
-def flags_of(specification: Specification) -> list[str]:
+def flags_of(specification: DegradationFlags) -> list[str]:
     """The flags that differ from their defaults, as they are typed: ["--noise", "gaussian:0.1"]."""
-    usual = vars(Specification())
+    usual = vars(DegradationFlags())
     given = {name: value for name, value in vars(specification).items() if value != usual[name]}
     return [part for name, value in given.items() for part in (f"--{name}", str(value))]
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from undegrade.core.image import Image
-from undegrade.files.replacement import replacing
-from undegrade.files.samples import (
+from undegrade.files.atomic import replacing
+from undegrade.files.codecs import (
     SUFFIXES,
     Form,
     Samples,

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, inner, spread
+from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
 
 
@@ -40,27 +40,27 @@ class Gaussian(Likelihood):
             device=generator.device,
             dtype=prediction.dtype,
         )
-        return prediction + spread(self.std, prediction) * noise.to(prediction)
+        return prediction + per_sample(self.std, prediction) * noise.to(prediction)
 
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
         difference = prediction - y
-        return 0.5 * inner(difference, difference) / self.std.to(difference).square()
+        return 0.5 * dot(difference, difference) / self.std.to(difference).square()
 
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
         difference = prediction - y
         del prediction  # room for what comes
         variance = self.std.to(difference).square()
-        value = 0.5 * inner(difference, difference) / variance
-        return value, difference / spread(variance, difference)
+        value = 0.5 * dot(difference, difference) / variance
+        return value, difference / per_sample(variance, difference)
 
     def precision(self, y: Tensor) -> Tensor:
-        return spread(self.std, y).square().reciprocal().expand_as(y)
+        return per_sample(self.std, y).square().reciprocal().expand_as(y)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step/std²."""
-        t = spread(step, v) / spread(self.std, v).square()
+        t = per_sample(step, v) / per_sample(self.std, v).square()
         return (v + t * y) / (1 + t)
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """⟨p, y⟩ + ½ std² ‖p‖²."""
-        return inner(p, y + 0.5 * spread(self.std, p).square() * p)
+        return dot(p, y + 0.5 * per_sample(self.std, p).square() * p)

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, inner, spread
+from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
 
 
@@ -46,26 +46,26 @@ class Laplace(Likelihood):
             (2, *prediction.shape), dtype=prediction.dtype, device=generator.device
         ).exponential_(generator=generator)
         noise = (draws[0] - draws[1]).to(prediction)
-        return prediction + spread(self.scale, prediction) * noise
+        return prediction + per_sample(self.scale, prediction) * noise
 
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
         return (prediction - y).abs().flatten(1).sum(1) / self.scale.to(y)
 
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
-        slope = (prediction - y).sign() / spread(self.scale, y)
+        slope = (prediction - y).sign() / per_sample(self.scale, y)
         return self(prediction, y), slope
 
     def precision(self, y: Tensor) -> Tensor:
-        return (0.5 / spread(self.scale, y).square()).expand_as(y)
+        return (0.5 / per_sample(self.scale, y).square()).expand_as(y)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """Move from v toward y by at most step/scale."""
-        reach = spread(step, v) / spread(self.scale, v)
+        reach = per_sample(step, v) / per_sample(self.scale, v)
         return v + torch.minimum(torch.maximum(y - v, -reach), reach)
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """⟨p, y⟩ where |p| ≤ 1/scale, up to rounding; infinite elsewhere."""
         # Moreau's identity leaves the rounding of numbers that are large against 1/scale
         bound = 1 + torch.finfo(p.dtype).eps ** 0.5
-        feasible = (p * spread(self.scale, p)).abs().flatten(1).amax(1) <= bound
-        return torch.where(feasible, inner(p, y), torch.inf)
+        feasible = (p * per_sample(self.scale, p)).abs().flatten(1).amax(1) <= bound
+        return torch.where(feasible, dot(p, y), torch.inf)

@@ -39,7 +39,7 @@ def estimate_noise_std(y: Image, observed: Tensor | None = None) -> PerSample:
     if observed is not None:
         return _from_seen_blocks(y, observed.to(y).expand_as(y))
     d = _second_differences(y)
-    rough = _spread(d.flatten(1)[:, :: 1 + d[0].numel() // _ENOUGH])
+    rough = _robust_std(d.flatten(1)[:, :: 1 + d[0].numel() // _ENOUGH])
     if (y.shape[-2] // _PATCH) * (y.shape[-1] // _PATCH) * y.shape[1] < _FEWEST:
         return rough
     structure, brightness = _patch_statistics(y)
@@ -48,10 +48,10 @@ def estimate_noise_std(y: Image, observed: Tensor | None = None) -> PerSample:
     score = structure / var + 20 * (2 - room).clamp(min=0).square()
     limit = score.quantile(_FLATTEST, 1, keepdim=True)
     patches = torch.where((score <= limit).unsqueeze(2), _patches(d), torch.nan)
-    return _spread(patches.flatten(1))
+    return _robust_std(patches.flatten(1))
 
 
-def _spread(d: Tensor) -> PerSample:
+def _robust_std(d: Tensor) -> PerSample:
     return d.abs().nanmedian(1).values / _NORMAL_QUARTILE
 
 
@@ -108,4 +108,4 @@ def _from_seen_blocks(y: Tensor, observed: Tensor) -> PerSample:
             f"too few pixels were seen to estimate the noise from them "
             f"({fewest} whole 2×2 blocks, {_FEWEST} are needed): give the noise level"
         )
-    return _spread(torch.where(seen, _haar(y)[3], torch.nan).flatten(1))
+    return _robust_std(torch.where(seen, _haar(y)[3], torch.nan).flatten(1))

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, spread
+from undegrade.core.image import PerSample, per_sample
 from undegrade.core.likelihood import Likelihood
 
 _PHOTONS = 0.1  # expected count below which −log p goes on as a parabola
@@ -42,7 +42,7 @@ class Poisson(Likelihood):
         return f"peak={self.peak.tolist()}"
 
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
-        peak = spread(self.peak, prediction)
+        peak = per_sample(self.peak, prediction)
         rate = (peak * prediction).clamp(min=0).to(generator.device)
         return torch.poisson(rate, generator=generator).to(prediction) / peak
 
@@ -65,13 +65,13 @@ class Poisson(Likelihood):
         With n in place of n + 1 the quadratic model overrates dark entries; so it is right to 15 %
         in the mean from two photons on, and careful below.
         """
-        peak = spread(self.peak, y)
+        peak = per_sample(self.peak, y)
         return peak.square() / (peak * y.clamp(min=0) + 1)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """The positive root of u² − (v − t peak) u = t peak y, or the parabola's minimum."""
         peak, low, y = self._constants(y)
-        t = spread(step, v)
+        t = per_sample(step, v)
         q, product = v - t * peak, t * peak * y
         # the two forms of the root: each free of cancellation for its sign of q
         twice = (q.square() + 4 * product).sqrt() + q.abs()
@@ -93,10 +93,10 @@ class Poisson(Likelihood):
 
     def _constants(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Peak, the prediction at which the parabola begins, and y made non-negative."""
-        peak = spread(self.peak, y)
+        peak = per_sample(self.peak, y)
         return peak, _PHOTONS / peak, y.clamp(min=0)
 
     def _curvature(self, y: Tensor) -> Tensor:
         """Of the parabola: that of −log p where it begins, as for one photon at least."""
-        peak = spread(self.peak, y)
+        peak = per_sample(self.peak, y)
         return (peak * y).clamp(min=1) * (peak / _PHOTONS).square()

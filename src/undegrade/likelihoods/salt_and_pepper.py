@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, inner, spread
+from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
 
 _ROUNDING = 1 / (255 * 12**0.5)  # standard deviation of rounding to 8 bits
@@ -51,8 +51,8 @@ class SaltAndPepper(Likelihood):
         where, like = generator.device, prediction
         chance = torch.rand(like.shape, dtype=like.dtype, device=where, generator=generator)
         noise = torch.randn(like.shape, dtype=like.dtype, device=where, generator=generator)
-        chance, half = chance.to(like), 0.5 * spread(self.fraction, like)
-        y = prediction + spread(self.std, like) * noise.to(like)
+        chance, half = chance.to(like), 0.5 * per_sample(self.fraction, like)
+        y = prediction + per_sample(self.std, like) * noise.to(like)
         return torch.where(chance < half, 0.0, torch.where(chance < 2 * half, 1.0, y))
 
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
@@ -61,21 +61,21 @@ class SaltAndPepper(Likelihood):
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
         difference = prediction - y
         slope = self.precision(y) * difference
-        return 0.5 * inner(difference, slope), slope
+        return 0.5 * dot(difference, slope), slope
 
     def precision(self, y: Tensor) -> Tensor:
         """1/std², and 0 for entries that are exactly 0 or 1."""
         lost = (y == 0) | (y == 1)
-        return torch.where(lost, 0.0, spread(self.std, y).square().reciprocal())
+        return torch.where(lost, 0.0, per_sample(self.std, y).square().reciprocal())
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step·precision."""
-        t = spread(step, v) * self.precision(y)
+        t = per_sample(step, v) * self.precision(y)
         return (v + t * y) / (1 + t)
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """Σ p y + ½ std² p² over trusted entries; infinite unless p is (about) 0 at others."""
-        std, trusted = spread(self.std, p), self.precision(y) > 0
+        std, trusted = per_sample(self.std, p), self.precision(y) > 0
         value = torch.where(trusted, p * (y + 0.5 * std.square() * p), 0.0).flatten(1).sum(1)
         slack = 64 * torch.finfo(p.dtype).eps
         stray = torch.where(trusted, 0.0, (p * std).abs()).flatten(1).amax(1) > slack

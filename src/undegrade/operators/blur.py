@@ -5,8 +5,9 @@ from typing import final, get_args
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.operator import LinearOperator
+from undegrade.operators.cache import Cache
 from undegrade.operators.convolution import (
     convolve,
     convolve_adjoint,
@@ -15,7 +16,6 @@ from undegrade.operators.convolution import (
     is_fast,
     transfer_function,
 )
-from undegrade.operators.memo import Memo
 from undegrade.operators.padding import Boundary, fold, pad
 
 _DIRECT_ENTRIES = 25  # measured: up to 5×5 sums are faster than transforms, at 7×7 equal
@@ -52,7 +52,7 @@ class Blur(LinearOperator):
         else:
             self.register_buffer("psf", psf)
         self.boundary: Boundary = boundary
-        self._memo = Memo()
+        self._cache = Cache()
 
     def extra_repr(self) -> str:
         return f"psf={tuple(self.psf.shape)}, boundary={self.boundary!r}"
@@ -108,7 +108,7 @@ class Blur(LinearOperator):
         self.measured_size(size)
         transfer = self._transfer(size, self.margin, b)
         power = transfer.real.square() + transfer.imag.square()
-        return filtered(b, 1 / (power + spread(shift, b)), size, size)
+        return filtered(b, 1 / (power + per_sample(shift, b)), size, size)
 
     def _sums(self, x: Tensor) -> bool:
         """Whether sums are faster; torch sums slowly in float64 and over a single channel."""
@@ -148,7 +148,7 @@ class Blur(LinearOperator):
         return self.psf.to(like)[(None,) * (4 - self.psf.ndim)]
 
     def _transfer(self, grid: tuple[int, int], origin: tuple[int, int], like: Tensor) -> Tensor:
-        return self._memo(
+        return self._cache(
             self.psf,
             (grid, origin, like.dtype, like.device),
             lambda: transfer_function(self._kernel(like), grid, origin),

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.operator import LinearOperator
 
 
@@ -70,4 +70,4 @@ class Downsample(LinearOperator):
     def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
         """The quotient b / (kept + shift), kept = 1 at the pixels that remain and 0 elsewhere."""
         kept = self.adjoint(torch.ones_like(self(b[:1, :1])))
-        return b / (kept + spread(shift, b))
+        return b / (kept + per_sample(shift, b))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, norm, spread
+from undegrade.core.image import Image, norm, per_sample
 from undegrade.core.operator import LinearOperator
 
 
@@ -12,4 +12,4 @@ def steepest_descent_from_zero(operator: LinearOperator, y: Tensor) -> Image:
     descent = operator.adjoint(y)
     tiny = torch.finfo(y.dtype).tiny
     step = norm(descent).square() / norm(operator(descent)).square().clamp(min=tiny)
-    return spread(step, descent) * descent
+    return per_sample(step, descent) * descent

@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.operator import LinearOperator
 
 
@@ -30,4 +30,4 @@ class Identity(LinearOperator):
 
     def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
         """The quotient b / (1 + shift)."""
-        return b / (1 + spread(shift, b))
+        return b / (1 + per_sample(shift, b))

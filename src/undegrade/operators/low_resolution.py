@@ -5,12 +5,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.operator import LinearOperator
 from undegrade.operators.blur import Blur
+from undegrade.operators.cache import Cache
 from undegrade.operators.convolution import transfer_function
 from undegrade.operators.downsampling import Downsample
-from undegrade.operators.memo import Memo
 
 
 @final
@@ -39,7 +39,7 @@ class LowResolution(LinearOperator):
     def __init__(self, psf: Tensor, factor: int) -> None:
         super().__init__()
         self.blur, self.downsample = Blur(psf, "periodic"), Downsample(factor)
-        self._memo = Memo()
+        self._cache = Cache()
 
     def forward(self, x: Image) -> Tensor:
         return self.downsample(self.blur(x))
@@ -58,8 +58,8 @@ class LowResolution(LinearOperator):
         """See the class; exact up to cancellation."""
         coarse = self(b)
         size = coarse.shape[-2], coarse.shape[-1]
-        quotient = torch.fft.rfft2(coarse) / (self._power(b) + spread(shift, b))
-        return (b - self.adjoint(torch.fft.irfft2(quotient, s=size))) / spread(shift, b)
+        quotient = torch.fft.rfft2(coarse) / (self._power(b) + per_sample(shift, b))
+        return (b - self.adjoint(torch.fft.irfft2(quotient, s=size))) / per_sample(shift, b)
 
     def _power(self, x: Image) -> Tensor:
         """E: the transform of AAᵀ on the coarse grid, real and not negative."""
@@ -72,4 +72,4 @@ class LowResolution(LinearOperator):
             s = self.downsample.factor
             return torch.fft.rfft2(autocorrelation[..., ::s, ::s]).real.clamp(min=0)
 
-        return self._memo(psf, (size, x.dtype, x.device), derive)
+        return self._cache(psf, (size, x.dtype, x.device), derive)

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.operator import LinearOperator
 
 _WINDOW = (0.125, 0.375, 0.375, 0.125)  # binomial, close to a Gaussian
@@ -66,7 +66,7 @@ class Mask(LinearOperator):
 
     def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
         """The quotient b / (observed² + shift)."""
-        return b / (self.observed.to(b).square() + spread(shift, b))
+        return b / (self.observed.to(b).square() + per_sample(shift, b))
 
 
 def _filled(values: Tensor, weight: Tensor) -> Tensor:

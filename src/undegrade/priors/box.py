@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex
-from undegrade.core.image import PerSample, spread
+from undegrade.core.image import PerSample, per_sample
 
 
 @final
@@ -43,7 +43,7 @@ class Box(Convex):
 
     def prox_conjugate(self, v: Tensor, step: float | PerSample) -> Tensor:
         """v − clamp(v, step·low, step·high): exactly 0 where a bound is infinite."""
-        scale = spread(torch.as_tensor(step), v)
+        scale = per_sample(torch.as_tensor(step), v)
         return v - v.clamp(scale * self.low, scale * self.high)
 
     def conjugate(self, p: Tensor) -> PerSample:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from undegrade.core.functional import Convex
-from undegrade.core.image import PerSample, spread
+from undegrade.core.image import PerSample, per_sample
 
 Field = Float[Tensor, "b c d h w"]
 Coupling = Literal["anisotropic", "isotropic", "vectorial"]
@@ -82,7 +82,7 @@ class GroupNorm(Convex):
 
     def prox(self, v: Field, step: float | PerSample) -> Field:
         """v·(1 − step / max(|v|, δ + step))."""
-        scale = spread(step, v)
+        scale = per_sample(step, v)
         size = magnitude(v, self.coupling)
         bound = scale + self.smoothing
         longest = torch.maximum(size, bound) if isinstance(bound, Tensor) else size.clamp(min=bound)
@@ -98,5 +98,5 @@ class GroupNorm(Convex):
 
     def prox_conjugate(self, v: Field, step: float | PerSample) -> Field:
         """v/(1 + step·δ), shortened to length 1 where it is longer."""
-        shrunk = v / (1 + spread(step, v) * self.smoothing) if self.smoothing else v
+        shrunk = v / (1 + per_sample(step, v) * self.smoothing) if self.smoothing else v
         return shrunk / magnitude(shrunk, self.coupling).clamp(min=1)

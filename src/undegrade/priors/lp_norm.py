@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex, Functional
-from undegrade.core.image import PerSample, inner, norm, spread
+from undegrade.core.image import PerSample, dot, norm, per_sample
 
 
 @final
@@ -44,7 +44,7 @@ class LpNorm(Convex):
     def forward(self, x: Tensor) -> PerSample:
         if self.p == 1:
             return x.abs().flatten(1).sum(1) ** self.exponent
-        return inner(x, x) if self.exponent == 2 else torch.linalg.vector_norm(x.flatten(1), dim=1)
+        return dot(x, x) if self.exponent == 2 else torch.linalg.vector_norm(x.flatten(1), dim=1)
 
     def value_and_grad(self, x: Tensor) -> tuple[PerSample, Tensor]:
         value = self(x)
@@ -52,23 +52,23 @@ class LpNorm(Convex):
             case 1, 1:
                 return value, x.sign()
             case 1, 2:
-                return value, spread(2 * x.abs().flatten(1).sum(1), x) * x.sign()
+                return value, per_sample(2 * x.abs().flatten(1).sum(1), x) * x.sign()
             case 2, 1:
-                return value, x / spread(value.clamp(min=torch.finfo(x.dtype).tiny), x)
+                return value, x / per_sample(value.clamp(min=torch.finfo(x.dtype).tiny), x)
             case _:
                 return value, 2 * x
 
     def prox(self, v: Tensor, step: float | PerSample) -> Tensor:
         match self.p, self.exponent:
             case 1, 1:
-                return _shrink(v, spread(step, v))
+                return _shrink(v, per_sample(step, v))
             case 1, 2:
-                return _shrink(v, spread(_threshold(v, step), v))
+                return _shrink(v, per_sample(_threshold(v, step), v))
             case 2, 1:
                 length = norm(v).clamp(min=torch.finfo(v.dtype).tiny)
-                return spread((1 - step / length).clamp(min=0), v) * v
+                return per_sample((1 - step / length).clamp(min=0), v) * v
             case _:
-                return v / (1 + 2 * spread(step, v))
+                return v / (1 + 2 * per_sample(step, v))
 
     def conjugate(self, p: Tensor) -> PerSample:
         dual = p.abs().flatten(1).amax(1) if self.p == 1 else norm(p)
@@ -86,7 +86,7 @@ def _threshold(v: Tensor, step: float | PerSample) -> PerSample:
     """τ = 2·step·‖shrink(v, τ)‖₁, from the sorted values in closed form."""
     largest = v.abs().flatten(1).sort(dim=1, descending=True).values
     count = torch.arange(1, largest.shape[1] + 1, dtype=v.dtype, device=v.device)
-    double = 2 * spread(step, largest)
+    double = 2 * per_sample(step, largest)
     return (double * largest.cumsum(1) / (1 + double * count)).amax(1)
 
 
@@ -126,5 +126,5 @@ class SmoothedLpNorm(Functional):
         squared = x.square() + self.epsilon
         total = (squared ** (self.p / 2)).flatten(1).sum(1)
         ratio = self.exponent / self.p
-        outer = spread(self.exponent * total ** (ratio - 1), x)
+        outer = per_sample(self.exponent * total ** (ratio - 1), x)
         return total**ratio, outer * squared ** (self.p / 2 - 1) * x

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Proximable
-from undegrade.core.image import PerSample, inner, spread
+from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.core.operator import LinearOperator
 
@@ -31,13 +31,13 @@ class Tikhonov(Proximable):
 
     def forward(self, x: Tensor) -> PerSample:
         field = x if self.operator is None else self.operator(x)
-        return 0.5 * inner(field, field)
+        return 0.5 * dot(field, field)
 
     def value_and_grad(self, x: Tensor) -> tuple[PerSample, Tensor]:
         if self.operator is None:
-            return 0.5 * inner(x, x), x.clone()
+            return 0.5 * dot(x, x), x.clone()
         field = self.operator(x)
-        return 0.5 * inner(field, field), self.operator.adjoint(field)
+        return 0.5 * dot(field, field), self.operator.adjoint(field)
 
     def hvp(self, x: Tensor, v: Tensor) -> Tensor:
         del x
@@ -45,10 +45,10 @@ class Tikhonov(Proximable):
 
     def prox(self, v: Tensor, step: float | PerSample) -> Tensor:
         if self.operator is None:
-            return v / (1 + spread(step, v))
+            return v / (1 + per_sample(step, v))
 
         def shifted(x: Tensor) -> Tensor:
-            return x + spread(step, x) * self._normal(x)
+            return x + per_sample(step, x) * self._normal(x)
 
         tolerance = torch.finfo(v.dtype).eps ** 0.75
         return conjugate_gradient(shifted, v, tolerance=tolerance, iterations=500)

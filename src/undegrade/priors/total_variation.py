@@ -7,7 +7,7 @@ from torch import Tensor
 
 from undegrade.core.functional import Composite, Functional
 from undegrade.core.image import Image, PerSample
-from undegrade.priors import compiled
+from undegrade.priors import total_variation_compiled as compiled
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import Coupling, GroupNorm, magnitude
 
@@ -68,7 +68,7 @@ class TotalVariation(Composite):
 
 
 @final
-class RootTotalVariation(Functional):
+class SmoothedTotalVariation(Functional):
     """Σ √(|(∇x)ᵢ|² + ε): total variation with a round bottom, smooth to every order.
 
     Arguments:

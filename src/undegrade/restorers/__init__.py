@@ -1,6 +1,6 @@
 """Complete methods; `RESTORERS` is what `--method` names."""
 
-from undegrade.core.restorer import Restorer
+from undegrade.core.measurement import Restorer
 from undegrade.restorers.quadratic import Quadratic
 from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.restorers.variational import Variational

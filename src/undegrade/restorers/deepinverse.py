@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
-from undegrade.core.restorer import Measurement, Restorer
+from undegrade.core.measurement import Measurement, Restorer
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.noise_level import estimate_noise_std

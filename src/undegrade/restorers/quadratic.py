@@ -6,14 +6,14 @@ from typing import Any, final
 
 from torch import Tensor
 
-from undegrade.core.functional import Objective
 from undegrade.core.image import Image, PerSample
+from undegrade.core.measurement import Measurement
+from undegrade.core.objective import Objective
 from undegrade.core.operator import LinearOperator
-from undegrade.core.restorer import Measurement
 from undegrade.core.solver import Observer, Result, advance, solve, until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
-from undegrade.restorers.first_estimate import first_estimate
+from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.weight import RULES, Rule, path
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient

@@ -10,15 +10,15 @@ from typing import final
 
 import torch
 
-from undegrade.core.functional import Fidelity
-from undegrade.core.restorer import Measurement
+from undegrade.core.measurement import Measurement
+from undegrade.core.objective import Fidelity
 from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.learned.rim import RIM, RIMState
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
-from undegrade.restorers.first_estimate import first_estimate
-from undegrade.restorers.rim_weights import load_weights, rebuilt
-from undegrade.solvers.rim import RIM, RIMState
+from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.weight_file import load_weights, rebuilt
 
 WEIGHTS = Path(__file__).parent / "weights"
 

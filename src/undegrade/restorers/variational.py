@@ -9,22 +9,22 @@ from typing import Any, TypeGuard, final
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Fidelity, Objective
 from undegrade.core.image import Image, PerSample, norm
 from undegrade.core.least_squares import LeastSquares
+from undegrade.core.measurement import Measurement
+from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
-from undegrade.core.restorer import Measurement
 from undegrade.core.solver import Observer, Result, Solver, Stop, advance, solve, until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
-from undegrade.restorers.first_estimate import first_estimate
+from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.weight import RULES, Rule, path
-from undegrade.solvers.alternating_directions import AlternatingDirections
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
+from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import PrimalDual
 
 TRIAL = 30  # iterations per tried weight, and between two looks at a duality gap, which are dear
@@ -39,9 +39,9 @@ class Variational:
     """min −log p(y | φ(x)) + weight · TV(x): edges stay, noise goes, fine texture flattens.
 
     Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, Gaussian
-    noise on a blur that wraps around through alternating directions, everything else (any other
-    blur, smooth likelihood or non-linear φ) through L-BFGS. Without a weight, the
-    one with the least estimated prediction error is taken.
+    noise on a blur that wraps around through its preconditioned form, everything else (any other
+    blur, smooth likelihood or non-linear φ) through L-BFGS. Without a weight, the one with the
+    least estimated prediction error is taken.
 
     References:
         Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms (1992).
@@ -112,7 +112,7 @@ class Variational:
             # the residual is about what is left to gain
             squares = LeastSquares(operator, y, likelihood.std)
             enough = stop(residual=self.tolerance / 2, every=5)
-            return AlternatingDirections(dual=dual), Objective(squares, prior, weight), enough
+            return PreconditionedPrimalDual(dual=dual), Objective(squares, prior, weight), enough
         if _well_posed(operator, y) or not likelihood.smooth:
             return PrimalDual(dual=dual), dualize(objective, x0, NEARBY), certain
         # one remembered step is faster on photographs than more; the gain that the quadratic model

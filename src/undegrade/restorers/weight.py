@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeVar, final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, inner
+from undegrade.core.image import PerSample, dot
 
 Predict = Callable[[PerSample], Tensor]
 """Weight ↦ φ(x̂), the prediction of the image restored with that weight, from where it last was."""
@@ -86,7 +86,7 @@ class UnbiasedRisk:
         def risk(weight: PerSample) -> PerSample:
             # one prediction at a time: on large pictures memory is what is short
             here = from_here(weight)
-            misfit = inner(precision * (here - y), here - y)
+            misfit = dot(precision * (here - y), here - y)
             divergence = -along_probe(here)
             del here
             divergence = (divergence + along_probe(from_there(weight))) / self.probe
@@ -121,7 +121,7 @@ class Discrepancy:
 
         def excess(weight: PerSample) -> PerSample:
             misfit = predict(weight) - y
-            return (inner(misfit, precision * misfit) / (self.factor * trusted)).log()
+            return (dot(misfit, precision * misfit) / (self.factor * trusted)).log()
 
         return _root(excess, start, self.evaluations)
 

@@ -5,7 +5,7 @@ from typing import final
 from torch import Tensor
 
 from undegrade.core.functional import Functional
-from undegrade.core.image import Image, PerSample, inner
+from undegrade.core.image import Image, PerSample, dot
 from undegrade.core.operator import LinearOperator
 
 
@@ -30,12 +30,12 @@ class WeightedSquares(Functional):
 
     def forward(self, x: Image) -> PerSample:
         misfit = self.operator(x) - self.y
-        return 0.5 * inner(misfit, self.precision * misfit)
+        return 0.5 * dot(misfit, self.precision * misfit)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
         misfit = self.operator(x) - self.y
         slope = self.precision * misfit
-        return 0.5 * inner(misfit, slope), self.operator.adjoint(slope)
+        return 0.5 * dot(misfit, slope), self.operator.adjoint(slope)
 
     def hvp(self, x: Image, v: Image) -> Image:
         del x

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
-from undegrade.core.restorer import Measurement
+from undegrade.core.measurement import Measurement
 from undegrade.core.solver import Observer, Result, solve, until
 from undegrade.operators.convolution import fast_size
-from undegrade.restorers.image_spectrum import image_spectrum
 from undegrade.restorers.impulse_response import impulse_response
+from undegrade.restorers.spectrum import image_spectrum
 
 
 @final

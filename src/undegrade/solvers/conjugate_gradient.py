@@ -7,10 +7,11 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Functional, Objective
+from undegrade.core.functional import Functional
 from undegrade.core.image import Image, PerSample, norm
 from undegrade.core.linear_algebra import ConjugateGradientState as Linear
 from undegrade.core.linear_algebra import conjugate_gradient_step
+from undegrade.core.objective import Objective
 
 Problem = Objective[Functional, Functional]
 

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undegrade.core.functional import Composite, Convex, Fidelity, Objective
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.functional import Composite, Convex
+from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.linear_algebra import squared_norm
+from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator
 
 Flat = Float[Tensor, "b n"]
@@ -67,16 +68,16 @@ class Stack(LinearOperator):
 
     def forward(self, x: Image) -> Flat:
         u = self.first(x)
-        return torch.cat(((spread(self.scale, u) * u).flatten(1), self.second(x).flatten(1)), 1)
+        return torch.cat(((per_sample(self.scale, u) * u).flatten(1), self.second(x).flatten(1)), 1)
 
     def adjoint(self, y: Flat) -> Image:
         u, v = self.split(y)
-        return self.first.adjoint(spread(self.scale, u) * u) + self.second.adjoint(v)
+        return self.first.adjoint(per_sample(self.scale, u) * u) + self.second.adjoint(v)
 
     def initial(self, y: Flat) -> Image:
         """What the first operator makes of its part."""
         u = self.split(y)[0]
-        return self.first.initial(u / spread(self.scale, u))
+        return self.first.initial(u / per_sample(self.scale, u))
 
 
 @final
@@ -95,7 +96,7 @@ class Separable(Convex):
 
     def forward(self, x: Flat) -> PerSample:
         u, v = self.stack.split(x)
-        return self.first(u / spread(self.stack.scale, u)) + self.weight.to(x) * self.second(v)
+        return self.first(u / per_sample(self.stack.scale, u)) + self.weight.to(x) * self.second(v)
 
     def prox(self, v: Flat, step: float | PerSample) -> Flat:
         first, second = self.stack.split(v)
@@ -105,14 +106,14 @@ class Separable(Convex):
 
     def prox_first(self, u: Tensor, step: float | PerSample) -> Tensor:
         """The prox of u ↦ f(u/s)."""
-        scale = spread(self.stack.scale, u)
+        scale = per_sample(self.stack.scale, u)
         return scale * self.first.prox(u / scale, step / self.stack.scale.to(u) ** 2)
 
     def conjugate(self, p: Flat) -> PerSample:
         u, v = self.stack.split(p)
         weight = self.weight.to(p).clamp(min=torch.finfo(p.dtype).tiny)
-        second = weight * self.second.conjugate(v / spread(weight, v))
-        return self.first.conjugate(spread(self.stack.scale, u) * u) + second
+        second = weight * self.second.conjugate(v / per_sample(weight, v))
+        return self.first.conjugate(per_sample(self.stack.scale, u) * u) + second
 
 
 @final
@@ -172,15 +173,15 @@ class Dualized(Composite):
         u, v = self.stack.split(p)
         weight = weight.clamp(min=1e-12)
         # u ← u + σsAx, less σ times the prox of weight/σ·f at (u + σsAx)/σ: Moreau's identity
-        u += spread(step * self.stack.scale.to(x), u) * self.stack.first(x)
-        nearest = self.separable.prox_first(u / spread(step, u), weight / step)
-        u.sub_(nearest.mul_(spread(step, u)))
+        u += per_sample(step * self.stack.scale.to(x), u) * self.stack.first(x)
+        nearest = self.separable.prox_first(u / per_sample(step, u), weight / step)
+        u.sub_(nearest.mul_(per_sample(step, u)))
         v.copy_(self.prior.ascend(v, x, step, weight * self.separable.weight.to(x)))
         return p
 
     def descend(self, x: Image, p: Flat, step: PerSample) -> Image:
         u, v = self.stack.split(p)
-        x = x - spread(step * self.stack.scale.to(x), x) * self.stack.first.adjoint(u)
+        x = x - per_sample(step * self.stack.scale.to(x), x) * self.stack.first.adjoint(u)
         return self.prior.descend(x, v, step)
 
 

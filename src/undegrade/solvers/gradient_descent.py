@@ -6,8 +6,9 @@ from typing import NamedTuple, final
 
 import torch
 
-from undegrade.core.functional import Functional, Objective
-from undegrade.core.image import Image, PerSample, inner, spread
+from undegrade.core.functional import Functional
+from undegrade.core.image import Image, PerSample, dot, per_sample
+from undegrade.core.objective import Objective
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
 
 Problem = Objective[Functional, Functional]
@@ -74,18 +75,18 @@ class GradientDescent:
     def step(self, problem: Problem, state: GradientDescentState) -> GradientDescentState:
         x, gradient = state.x, state.gradient
         # Along a segment inside the set, not along its surface: any convex set will do.
-        direction = problem.project(x - spread(state.step, x) * gradient) - x
-        slope = inner(gradient, direction)
+        direction = problem.project(x - per_sample(state.step, x) * gradient) - x
+        slope = dot(gradient, direction)
         rows = torch.stack((state.reference, slope, rounding(state.value)), 1).tolist()
         searches = [_search(value, slope, noise) for value, slope, noise in rows]
         point = search_along(problem, x, gradient, direction, searches)
         s, y = point.x - x, point.gradient - gradient
-        step = _next_step(state.step, inner(s, s), inner(s, y))
+        step = _next_step(state.step, dot(s, s), dot(s, y))
         terms = self.memory * state.terms + 1
         reference = state.reference + (point.value - state.reference) / terms
         floor = torch.finfo(x.dtype).eps * state.magnitude + torch.finfo(x.dtype).tiny
-        ahead = problem.project(point.x - spread(step, x) * point.gradient)
-        expected = 0.5 * inner(point.gradient, point.x - ahead).clamp(min=0)
+        ahead = problem.project(point.x - per_sample(step, x) * point.gradient)
+        expected = 0.5 * dot(point.gradient, point.x - ahead).clamp(min=0)
         residual = expected / torch.maximum(point.value.abs(), floor)
         return GradientDescentState(
             point.x, residual, point.value, point.gradient, step, reference, terms, state.magnitude

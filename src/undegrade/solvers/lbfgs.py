@@ -6,8 +6,9 @@ from typing import NamedTuple, final
 
 import torch
 
-from undegrade.core.functional import Functional, Objective
-from undegrade.core.image import Image, PerSample, inner, spread
+from undegrade.core.functional import Functional
+from undegrade.core.image import Image, PerSample, dot, per_sample
+from undegrade.core.objective import Objective
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
 
 Problem = Objective[Functional, Functional]
@@ -108,7 +109,7 @@ class LBFGS:
 
 
 def _pair(s: Image, y: Image) -> Pair:
-    sy, yy, ss = inner(s, y), inner(y, y), inner(s, s)
+    sy, yy, ss = dot(s, y), dot(y, y), dot(s, s)
     useful = sy > torch.finfo(s.dtype).eps * (ss * yy).sqrt()
     return Pair(s, y, torch.where(useful, 1 / sy, 0.0), torch.where(useful, sy / yy, 0.0))
 
@@ -128,10 +129,10 @@ def _aim(
     x, value, gradient = point
     if problem.constraint is None:
         direction = _quasi_newton(into.copy_(gradient), None, scale, pairs).neg_()
-        slope = expected = inner(gradient, direction)
+        slope = expected = dot(gradient, direction)
     else:
         direction, landed = _two_metric(problem, x, gradient, scale, pairs)
-        slope, expected = inner(gradient, direction), inner(gradient, landed - x)
+        slope, expected = dot(gradient, direction), dot(gradient, landed - x)
     floor = torch.finfo(x.dtype).eps * magnitude + torch.finfo(x.dtype).tiny
     residual = (-0.5 * expected).clamp(min=0) / torch.maximum(value.abs(), floor)
     return LBFGSState(x, residual, value, gradient, direction, slope, scale, pairs, magnitude)
@@ -141,7 +142,7 @@ def _two_metric(
     problem: Problem, x: Image, gradient: Image, scale: PerSample, pairs: tuple[Pair, ...]
 ) -> tuple[Image, Image]:
     """The direction in a box, and where its full step lands."""
-    steepest = spread(scale, gradient) * gradient
+    steepest = per_sample(scale, gradient) * gradient
     ahead = x - steepest
     free = (problem.project(ahead) == ahead).to(x.dtype)
     newton = _quasi_newton(gradient * free, free, scale, pairs)
@@ -156,20 +157,20 @@ def _quasi_newton(q: Image, free: Image | None, scale: PerSample, pairs: tuple[P
         pairs = tuple(_restricted(pair, free, scale) for pair in pairs)
     steps = list[PerSample]()
     for s, y, inverse, _ in reversed(pairs):
-        steps.append(inverse * inner(s, q))
-        _masked(q.addcmul_(spread(steps[-1], y), y, value=-1), free)
+        steps.append(inverse * dot(s, q))
+        _masked(q.addcmul_(per_sample(steps[-1], y), y, value=-1), free)
     for pair in pairs:  # the newest useful one sets the scale
         scale = torch.where(pair.scale > 0, pair.scale, scale)
-    q.mul_(spread(scale, q))
+    q.mul_(per_sample(scale, q))
     for (s, y, inverse, _), along in zip(pairs, reversed(steps), strict=True):
-        _masked(q.addcmul_(spread(along - inverse * inner(y, q), s), s), free)
+        _masked(q.addcmul_(per_sample(along - inverse * dot(y, q), s), s), free)
     return q
 
 
 def _restricted(pair: Pair, free: Image, scale: PerSample) -> Pair:
     """The pair as the free pixels see it: there ⟨s, y⟩ > 0 is no longer certain."""
     y = pair.y * free
-    sy, yy = inner(pair.s, y), inner(y, y)
+    sy, yy = dot(pair.s, y), dot(y, y)
     useful = (pair.inverse > 0) & (sy > 1e-6 * scale * yy)
     inverse, scale = torch.where(useful, 1 / sy, 0.0), torch.where(useful, sy / yy, 0.0)
     return pair._replace(inverse=inverse, scale=scale)

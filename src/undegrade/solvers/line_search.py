@@ -7,8 +7,9 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Functional, Objective
-from undegrade.core.image import Image, PerSample, inner, spread
+from undegrade.core.functional import Functional
+from undegrade.core.image import Image, PerSample, dot, per_sample
+from undegrade.core.objective import Objective
 
 
 @final
@@ -123,19 +124,19 @@ def search_along(
 def _trial(
     problem: Problem, x: Image, gradient: Image, direction: Image, step: PerSample
 ) -> tuple[Point, PerSample, PerSample]:
-    ahead = torch.addcmul(x, spread(step, x), direction)
+    ahead = torch.addcmul(x, per_sample(step, x), direction)
     if problem.constraint is None:
         value, slope = problem.value_and_grad(ahead)
         return (
             Point(ahead, value, slope),
-            inner(slope, direction),
-            step * inner(gradient, direction),
+            dot(slope, direction),
+            step * dot(gradient, direction),
         )
     landed = problem.project(ahead)
     value, slope = problem.value_and_grad(landed)
     moving = direction * (landed == ahead)  # where the constraint holds x, the path has stopped
-    predicted = inner(gradient, landed - x)
-    return Point(landed, value, slope), inner(slope, moving), predicted
+    predicted = dot(gradient, landed - x)
+    return Point(landed, value, slope), dot(slope, moving), predicted
 
 
 def rounding(value: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Composite, Convex, Objective
-from undegrade.core.image import Image, PerSample, spread
+from undegrade.core.functional import Composite, Convex
+from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.objective import Objective
 
 PrimalDualProblem = Objective[Convex, Composite]
 
@@ -78,7 +79,7 @@ class PrimalDual:
         p = prior.ascend(state.p, state.extrapolated, state.dual_step, _weight(problem, state.x))
         x = problem.fidelity.prox(prior.descend(state.x, p, step), step)
         theta = (1 + problem.fidelity.modulus(x) * step).rsqrt()
-        extrapolated = torch.lerp(state.x, x, spread(1 + theta, x))
+        extrapolated = torch.lerp(state.x, x, per_sample(1 + theta, x))
         return PrimalDualState(x, extrapolated, p, step * theta, state.dual_step / theta, problem)
 
 
@@ -91,7 +92,7 @@ def relative_gap(problem: PrimalDualProblem, x: Image, p: Tensor) -> PerSample:
     weight = _weight(problem, x)
     primal = problem(x)
     dual = problem.fidelity.conjugate_bound(-problem.prior.inner.adjoint(p), x)
-    scaled = p / spread(weight.clamp(min=torch.finfo(x.dtype).tiny), p)
+    scaled = p / per_sample(weight.clamp(min=torch.finfo(x.dtype).tiny), p)
     gap = primal + dual + weight * problem.prior.outer.conjugate(scaled)
     return gap / primal.abs().clamp(min=torch.finfo(x.dtype).tiny)
 

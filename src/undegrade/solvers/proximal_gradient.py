@@ -6,9 +6,10 @@ from typing import NamedTuple, final
 
 import torch
 
-from undegrade.core.functional import Functional, Objective, Proximable
-from undegrade.core.image import Image, PerSample, inner, norm, spread
+from undegrade.core.functional import Functional, Proximable
+from undegrade.core.image import Image, PerSample, dot, norm, per_sample
 from undegrade.core.linear_algebra import squared_norm
+from undegrade.core.objective import Objective
 
 Problem = Objective[Functional, Proximable]
 
@@ -76,13 +77,13 @@ class ProximalGradient:
 
     def step(self, problem: Problem, state: ProximalGradientState) -> ProximalGradientState:
         z, step, t = state.z, 1 / state.lipschitz, state.momentum
-        forward = torch.addcmul(z, spread(step, z), state.gradient, value=-1)
+        forward = torch.addcmul(z, per_sample(step, z), state.gradient, value=-1)
         x = problem.prior.prox(forward, step * problem.weight.to(step))
         change = x - state.x
-        uphill = inner(z - x, change) > 0
+        uphill = dot(z - x, change) > 0
         t = torch.where(uphill, 1.0, t)
         following = (1 + (1 + 4 * t.square()).sqrt()) / 2
-        ahead = torch.addcmul(x, spread((t - 1) / following, x), change)
+        ahead = torch.addcmul(x, per_sample((t - 1) / following, x), change)
         gradient = problem.fidelity.grad(ahead)
         seen = _seen(ahead - z, gradient - state.gradient, norm(z))
         steeper = seen > state.lipschitz

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from undegrade.core.image import Image
-from undegrade.core.restorer import Measurement
-from undegrade.degradations.protocols import (
+from undegrade.core.measurement import Measurement
+from undegrade.degradations.random import (
     Deblurring,
     Denoising,
     Family,
@@ -20,9 +20,9 @@ from undegrade.degradations.protocols import (
     Range,
     SuperResolution,
 )
-from undegrade.operators.camera_shake import camera_shake_psfs
+from undegrade.kernels.camera_shake import camera_shake_psfs
+from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
 from undegrade.operators.padding import Boundary
-from undegrade.operators.psf import disk_psf, gaussian_psf, motion_psf
 
 FINEST = 1 / 510  # no network is told of less noise than half a gray level
 KERNEL = 25

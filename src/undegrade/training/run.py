@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.functional import Fidelity
-from undegrade.restorers.rim_design import design_to_json
-from undegrade.restorers.rim_weights import load_weights, save_weights
-from undegrade.solvers.rim import RIM
-from undegrade.training.checkpoint import (
+from undegrade.core.objective import Fidelity
+from undegrade.files.checkpoint import (
     checkpoint_path,
     keep_newest,
     newest_checkpoint,
     save_checkpoint,
 )
+from undegrade.learned.rim import RIM
+from undegrade.restorers.architecture import design_to_json
+from undegrade.restorers.weight_file import load_weights, save_weights
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum
 from undegrade.training.pictures import Pictures, read_pictures
-from undegrade.training.settings import Train
+from undegrade.training.settings import TrainingSettings
 from undegrade.training.unrolled import Unrolled, unrolled_loss
 from undegrade.training.validation import Validation
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-class Dice(NamedTuple):
+class Generators(NamedTuple):
     """Two generators: `host` decides which crops and which task, `device` everything else."""
 
     host: torch.Generator
@@ -47,7 +47,7 @@ class Run:
         fabric: launched.
     """
 
-    def __init__(self, settings: Train, fabric: "Fabric") -> None:
+    def __init__(self, settings: TrainingSettings, fabric: "Fabric") -> None:
         self.settings, self.fabric, self.iteration = settings, fabric, 0
         device, seed = fabric.device, settings.seed
         self.pictures = Pictures(read_pictures(settings.images), settings.scales, device)
@@ -68,7 +68,7 @@ class Run:
         self.unrolled, self.optimizer = fabric.setup(unrolled, self.steps)
         host = torch.Generator().manual_seed(seed + 1 + fabric.global_rank)
         noise = torch.Generator(device).manual_seed(seed + 1_000_001 + fabric.global_rank)
-        self.dice = Dice(host, noise)
+        self.dice = Generators(host, noise)
         held_out = [] if settings.validate is None else read_pictures((settings.validate,))
         self.validation = Validation(held_out, device)
         checkpoint, complaints = newest_checkpoint(settings.output)
@@ -163,7 +163,7 @@ class Run:
             generator.set_state(states[self.fabric.global_rank % len(states)])
 
 
-def initial_machine(settings: Train) -> RIM:
+def initial_machine(settings: TrainingSettings) -> RIM:
     """The machine before training: the seed's (the global generator stays), or that of a file.
 
     Raises:
@@ -189,7 +189,7 @@ def split_parameters(rim: RIM) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     return list(hidden.values()), [p for n, p in named.items() if n not in hidden]
 
 
-def step_factor(settings: Train, iteration: int) -> float:
+def step_factor(settings: TrainingSettings, iteration: int) -> float:
     """Linear warm-up, a plateau, then a straight line down to a hundredth."""
     rise = min(1.0, (iteration + 1) / max(1, settings.warm_up))
     left = 1 - iteration / settings.iterations

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from undegrade.restorers.rim_design import Design, SplittingDesign
+from undegrade.restorers.architecture import Design, SplittingDesign
 from undegrade.training.mixture import Mixture
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Train:
+class TrainingSettings:
     """Train a learned method on folders of pictures.
 
     Writes `weights.safetensors` (the moving average), `curve.csv` and checkpoints to `output`, and

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 
 from undegrade.training.run import Run
-from undegrade.training.settings import Train
+from undegrade.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -27,7 +27,7 @@ class Progress(NamedTuple):
 Watch = Callable[[Progress], None]
 
 
-def train(settings: Train, watch: Sequence[Watch] = ()) -> Path:
+def train(settings: TrainingSettings, watch: Sequence[Watch] = ()) -> Path:
     """Train, or go on training, and return where the weights are.
 
     Raises:
@@ -48,7 +48,7 @@ def train(settings: Train, watch: Sequence[Watch] = ()) -> Path:
     return settings.output / "weights.safetensors"
 
 
-def launch(settings: Train) -> "Fabric":
+def launch(settings: TrainingSettings) -> "Fabric":
     """Lightning's Fabric for the devices and the precision of these settings, launched."""
     from lightning_fabric import Fabric
 

@@ -5,9 +5,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.functional import Fidelity
 from undegrade.core.image import Image, PerSample
-from undegrade.solvers.rim import RIM
+from undegrade.core.objective import Fidelity
+from undegrade.learned.rim import RIM
 
 
 @final

@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Fidelity
 from undegrade.core.image import Image, PerSample
-from undegrade.core.restorer import Measurement
+from undegrade.core.measurement import Measurement
+from undegrade.core.objective import Fidelity
 from undegrade.core.solver import advance
-from undegrade.degradations.protocols import (
+from undegrade.degradations.random import (
     Deblurring,
     Denoising,
     Inpainting,
     Range,
     SuperResolution,
 )
-from undegrade.solvers.rim import RIM
+from undegrade.learned.rim import RIM
 from undegrade.training.mixture import Task
 
 

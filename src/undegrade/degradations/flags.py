@@ -1,0 +1,197 @@
+"""A degradation in the words of the command line."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from undegrade.core.likelihood import Likelihood
+from undegrade.degradations.degradation import Degradation, Shape
+from undegrade.degradations.kernel_file import read_kernel
+from undegrade.files.picture import read_image
+from undegrade.kernels.camera_shake import camera_shake_psf
+from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.poisson import Poisson
+from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.operators.blur import Blur
+from undegrade.operators.downsampling import Downsample
+from undegrade.operators.mask import Mask
+from undegrade.operators.padding import Boundary
+
+_LARGEST = 255  # pixels per side of a kernel given by a formula
+
+_FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
+    "motion": (("LENGTH", "ANGLE"), motion_psf),
+    "gaussian": (("STD",), gaussian_psf),
+    "disk": (("RADIUS",), disk_psf),
+}
+_REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
+
+_NOISES: dict[str, tuple[str, Callable[[float], Likelihood]]] = {
+    "gaussian": ("STD", Gaussian),
+    "poisson": ("PEAK", Poisson),
+    "salt-and-pepper": ("FRACTION", SaltAndPepper),
+}
+
+_BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DegradationFlags:
+    """What is known of how a picture was degraded: y = mask(downsample(blur(x))) + noise.
+
+    Arguments:
+        blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
+            in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
+            of several).
+        boundary: what the blur finds past the border.
+        downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
+        mask: fraction of the pixels that are lost, or a picture that is black where they are.
+        noise: gaussian:STD in units of the range from 0 to 1, poisson:PEAK in photons at white, or
+            salt-and-pepper:FRACTION of the entries.
+
+    Raises:
+        ValueError: a word or number that means nothing; the message says what was expected.
+    """
+
+    blur: str | None = None
+    boundary: Boundary = "replicate"
+    downsample: int | None = None
+    mask: float | str | None = None
+    noise: str | None = None
+
+    def __post_init__(self) -> None:
+        self._likelihood()
+        if self.downsample not in (None, 2, 3, 4):
+            raise ValueError(f"downsample must be 2, 3 or 4, got {self.downsample}")
+        fraction = self._fraction_lost()
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise ValueError(f"the fraction of lost pixels lies from 0 to 1, got {fraction}")
+
+    def build(
+        self, shape: tuple[int, ...], generator: torch.Generator | None = None
+    ) -> Degradation:
+        """The degradation of pictures of a shape (…, c, h, w); see also `image_shape`.
+
+        Arguments:
+            shape: of the undegraded picture.
+            generator: draws the kernel of `shake` and the mask of a fraction. Without it these are
+                refused: what was random cannot be known from its distribution.
+
+        Raises:
+            ValueError: the parts do not fit the shape; a file cannot be used; something is random.
+        """
+        full: Shape = (shape[-3], shape[-2], shape[-1])
+        blur, downsample = self._blur(generator), self._downsample()
+        maskless = Degradation(shape=full, blur=blur, downsample=downsample)
+        return Degradation(
+            shape=full,
+            blur=blur,
+            downsample=downsample,
+            mask=self._mask(maskless.measured_shape, generator),
+            likelihood=self._likelihood(),
+        )
+
+    def image_shape(self, measured: tuple[int, ...]) -> Shape:
+        """Channels, height and width of the picture that a measurement (…, c, h, w) is of."""
+        factor = self.downsample or 1
+        blur = self._blur(None) if self.boundary == "valid" else None
+        extra = (0, 0) if blur is None else (2 * blur.margin[0], 2 * blur.margin[1])
+        return measured[-3], factor * measured[-2] + extra[0], factor * measured[-1] + extra[1]
+
+    def _blur(self, generator: torch.Generator | None) -> Blur | None:
+        if self.blur is None:
+            return None
+        return Blur(_kernel(self.blur, generator), self.boundary)
+
+    def _downsample(self) -> Downsample | None:
+        return None if self.downsample is None else Downsample(self.downsample)
+
+    def _likelihood(self) -> Likelihood | None:
+        if self.noise is None:
+            return None
+        kind, _, number = self.noise.partition(":")
+        if kind not in _NOISES:
+            known = ", ".join(f"{name}:{what}" for name, (what, _) in _NOISES.items())
+            raise ValueError(f"noise must be one of {known}, got {self.noise!r}")
+        what, likelihood = _NOISES[kind]
+        return likelihood(_number(number, f"{kind}:{what}", self.noise))
+
+    def _fraction_lost(self) -> float | None:
+        """The fraction; None where there is no mask, or one from a file."""
+        try:
+            return None if self.mask is None else float(self.mask)
+        except ValueError:
+            return None
+
+    def _mask(self, shape: Shape, generator: torch.Generator | None) -> Mask | None:
+        if self.mask is None:
+            return None
+        fraction = self._fraction_lost()
+        if fraction is None:
+            return Mask(_mask_from_file(str(self.mask)))
+        if generator is None:
+            raise ValueError(
+                f"which pixels a mask of {fraction} lost is random: give the description that was "
+                f"written with the picture, or a mask file"
+            )
+        chance = torch.rand(shape[1:], generator=generator, device=generator.device)
+        return Mask(chance >= fraction)
+
+
+def _kernel(text: str, generator: torch.Generator | None) -> Tensor:
+    kind, *numbers = text.split(":")
+    if kind == "shake":
+        return _shake(text, numbers, generator)
+    if kind not in _FORMULAS:
+        return _kernel_from_file(text)
+    names, formula = _FORMULAS[kind]
+    form = ":".join((kind, *names))
+    if len(numbers) != len(names):
+        raise ValueError(f"expected the blur as {form}, got {text!r}")
+    values = [_number(number, form, text) for number in numbers]
+    if values[0] * _REACH[kind] > _LARGEST:
+        raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
+    return formula(*values)
+
+
+def _shake(text: str, numbers: list[str], generator: torch.Generator | None) -> Tensor:
+    if len(numbers) != 1 or not numbers[0].isdecimal() or int(numbers[0]) > _LARGEST:
+        raise ValueError(
+            f"expected the blur as shake:SIZE, an odd number up to {_LARGEST}, got {text!r}"
+        )
+    if generator is None:
+        raise ValueError(
+            f"the kernel of {text!r} is random: give the description that was written with the "
+            f"picture, or a kernel file"
+        )
+    return camera_shake_psf(int(numbers[0]), generator)
+
+
+def _kernel_from_file(text: str) -> Tensor:
+    if not Path(text).suffix:
+        raise ValueError(f"blur must be {_BLURS}, got {text!r}")
+    return read_kernel(text)
+
+
+def _mask_from_file(name: str) -> Tensor:
+    """True where the picture is bright, (h w)."""
+    if not Path(name).is_file():
+        raise ValueError(
+            f"mask must be the fraction of lost pixels or a picture file, got {name!r}"
+        )
+    return read_image(name).mean((0, 1)) > 0.5
+
+
+def _number(text: str, form: str, given: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"expected {form} with a number, got {given!r}")
+    return value

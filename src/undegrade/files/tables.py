@@ -1,0 +1,65 @@
+"""What a run leaves beside its pictures: the trace as CSV, the settings as JSON."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from undegrade.core.solver import Record
+from undegrade.files.atomic import replacing
+
+
+def write_rows(
+    path: str | Path, rows: Sequence[Mapping[str, object]], first: Sequence[str] = ()
+) -> None:
+    """Write a table as CSV: the columns `first`, then the keys of all rows as they appear.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    columns = list(dict.fromkeys([*first, *(key for row in rows for key in row)]))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with replacing(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def read_rows(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file by column.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_trace(path: str | Path, trace: Sequence[Record], sample: int = 0) -> None:
+    """Write one sample's trace as CSV: iteration, seconds, and everything that was observed.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    rows = [
+        {
+            "iteration": record.iteration,
+            "seconds": f"{record.seconds:.6f}",
+            **{name: f"{value[sample].item():.9g}" for name, value in record.values.items()},
+        }
+        for record in trace
+    ]
+    write_rows(path, rows, first=("iteration", "seconds", "residual"))
+
+
+def write_settings(path: str | Path, settings: Mapping[str, object]) -> None:
+    """Write settings as JSON; paths and other things that JSON does not know become text.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    text = json.dumps(settings, ensure_ascii=False, indent=1, default=str)
+    with replacing(path) as file:
+        file.write(text.encode() + b"\n")

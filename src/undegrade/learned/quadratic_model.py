@@ -1,0 +1,159 @@
+"""A likelihood's quadratic model, which learned methods are shown, and the moves it asks for."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from undegrade.core.image import Image, PerSample, dot, norm, per_sample
+from undegrade.core.objective import Fidelity
+from undegrade.core.operator import LinearOperator, Operator
+
+_FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
+
+
+class Known(NamedTuple):
+    """What is worked out once per measurement.
+
+    Arguments:
+        std: standard deviation of the noise, per sample, in units of the image.
+        weights: 1 for entries of y that say something, 0 for those that are lost.
+        spectrum: of AAᵀ, half of it as `rfft2` gives it, or (b c 1 1) where it is constant.
+        maps: images that every step sees, side by side as channels.
+    """
+
+    std: PerSample
+    weights: Tensor
+    spectrum: Tensor
+    maps: Tensor
+
+
+def known_about(problem: Fidelity, x0: Image) -> Known:
+    """Noise, weights and spectrum, and as maps the coverage AᵀWA1 and the noise level.
+
+    Raises:
+        ValueError: an operator that is not linear.
+    """
+    A = linear(problem.operator)
+    std, weights = noise(problem)
+    coverage = A.adjoint(weights * A(torch.ones_like(x0)))
+    maps = torch.cat((coverage, _level(A, problem, std)), 1)
+    return Known(std, weights, _spectrum(A, problem.y), maps)
+
+
+def linear(operator: Operator) -> LinearOperator:
+    """The operator, which must be linear.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(operator, LinearOperator):
+        raise ValueError(
+            f"this learned method needs a linear operator, got {type(operator).__name__}"
+        )
+    return operator
+
+
+def moved(
+    A: LinearOperator, known: Known, residual: Tensor, shift: PerSample, iterations: int
+) -> Image:
+    """AᵀW(WAAᵀW + shift)⁻¹ residual: what least squares, regularized by `shift`, would change.
+
+    By conjugate gradients, preconditioned by AAᵀ as if it were a periodic convolution: exact at
+    once for identity, masks, periodic blurs and their decimations; for other boundaries a few
+    iterations repair most of the frame, where plain ones would need tens.
+    """
+    kept, shift = known.weights, per_sample(shift, residual)
+    if known.spectrum.shape[-2:] == (1, 1):
+        return A.adjoint(residual) / (known.spectrum + shift)
+
+    def normal(v: Tensor) -> Tensor:
+        return kept * A(A.adjoint(kept * v)) + shift * v
+
+    return A.adjoint(kept * _solved(normal, residual, known.spectrum + shift, iterations))
+
+
+def _solved(
+    normal: Callable[[Tensor], Tensor], b: Tensor, spectrum: Tensor, iterations: int
+) -> Tensor:
+    """v with normal(v) ≈ b, preconditioned by division of the spectrum."""
+
+    def divided(r: Tensor) -> Tensor:
+        return torch.fft.irfft2(torch.fft.rfft2(r) / spectrum, s=(r.shape[-2], r.shape[-1]))
+
+    tiny, enough = torch.finfo(b.dtype).tiny, 1e-4 * norm(b)
+    v, r, z = torch.zeros_like(b), b, divided(b)
+    p, rz = z, dot(b, z)
+    unsolved = norm(b) > enough  # samples that are solved wait: a batch changes nothing
+    for _ in range(iterations):
+        q = normal(p)
+        step = per_sample(unsolved * rz / dot(p, q).clamp(min=tiny), p)
+        v, r = v + step * p, r - step * q
+        unsolved = norm(r) > enough
+        if not bool(unsolved.any()):
+            break
+        z = divided(r)
+        rz, old = dot(r, z), rz
+        p = z + per_sample(rz / old.clamp(min=tiny), p) * p
+    return v
+
+
+def within_band(problem: Fidelity, known: Known, x: Image, iterations: int) -> Image:
+    """x, moved to where no entry of y is missed by more than 3σ.
+
+    Where the measurement is nearly exact, a network's own rounding is the larger error.
+    """
+    A = linear(problem.operator)
+    residual = known.weights * (problem.y - A(x))
+    band = 3 * per_sample(known.std, residual)
+    beyond = residual - torch.minimum(torch.maximum(residual, -band), band)
+    shift = (known.std / 0.03).square().clamp(min=0.003)
+    return x + moved(A, known, beyond, shift, iterations)
+
+
+def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
+    """Noise level of each sample, and which of its entries say anything (1) or are lost (0)."""
+    variance, trusted = _variance(problem)
+    count = trusted.flatten(1).sum(1).clamp(min=1)
+    return (variance.flatten(1).sum(1) / count).clamp(min=_FINEST**2).sqrt(), trusted
+
+
+def _variance(problem: Fidelity) -> tuple[Tensor, Tensor]:
+    precision = problem.likelihood.precision(problem.y).clamp(max=_FINEST**-2)
+    trusted = (precision > 0).to(precision)
+    return trusted / torch.where(precision > 0, precision, 1.0), trusted
+
+
+def _spectrum(A: LinearOperator, y: Tensor) -> Tensor:
+    """Of AAᵀ as a periodic convolution: the transform of its response to the middle entry.
+
+    A response of nothing (the middle entry is masked) counts as that of the identity, which makes
+    the preconditioned step a plain one.
+    """
+    row, column = y.shape[-2] // 2, y.shape[-1] // 2
+    impulse = torch.zeros_like(y)
+    impulse[..., row, column] = 1
+    response = A(A.adjoint(impulse))
+    peak = response[..., row : row + 1, column : column + 1]
+    peak = torch.where(peak > 0, peak, torch.ones_like(peak))
+    around = response.flatten(2).abs().sum(2) - peak.flatten(1).abs()
+    if bool((around <= 1e-6 * peak.flatten(1)).all()):
+        return peak
+    response = torch.where(around[..., None, None] > -0.5 * peak, response, impulse)
+    spectrum = torch.fft.rfft2(response.roll((-row, -column), (-2, -1)))
+    return spectrum.real.clamp(min=0)
+
+
+def _level(A: LinearOperator, problem: Fidelity, std: PerSample) -> Image:
+    """σ as one map: where noise varies, that of the entries that a neighborhood took part in."""
+
+    def around(entries: Tensor) -> Image:
+        near = A.adjoint(entries).mean(1, keepdim=True)
+        return functional.avg_pool2d(near, 9, 1, 4, count_include_pad=False)
+
+    variance, trusted = _variance(problem)
+    reach, floor = around(trusted), per_sample(std, problem.y)
+    level = (around(variance) / reach.clamp(min=1e-6)).clamp(min=0).sqrt()
+    return torch.where(reach > 1e-3, level, floor)

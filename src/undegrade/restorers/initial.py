@@ -1,0 +1,19 @@
+"""Where every method begins."""
+
+import torch
+
+from undegrade.core.image import Image
+from undegrade.core.measurement import Measurement
+from undegrade.operators.mask import Mask
+
+
+def first_estimate(measurement: Measurement) -> Image:
+    """The operator's own estimate, from a measurement whose lost entries were filled from around.
+
+    Lost are the entries whose precision is 0, such as pure black and white under salt and pepper.
+    """
+    y = measurement.y
+    lost = measurement.likelihood.precision(y) <= 0
+    if bool(lost.any()):
+        y = torch.where(lost, Mask(~lost).initial(y), y)
+    return measurement.operator.initial(y)

@@ -1,0 +1,150 @@
+"""Primal–dual steps in the metric of the problem itself, for blur that wraps around."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from undegrade.core.functional import Composite
+from undegrade.core.image import Image, PerSample, norm, per_sample
+from undegrade.core.least_squares import LeastSquares
+from undegrade.core.objective import Objective
+
+Problem = Objective[LeastSquares, Composite]
+
+
+@final
+@dataclass(frozen=True)
+class PreconditionedPrimalDualState:
+    """Iterate x, the relaxed points (anchor, p) that the next step starts from, the symbols."""
+
+    x: Image
+    residual: PerSample
+    anchor: Image
+    spectrum: Tensor  # of the anchor
+    p: Tensor
+    step: PerSample  # of the dual field
+    data_symbol: Tensor = field(repr=False)  # of AᵀA
+    prior_symbol: Tensor = field(repr=False)  # of KᵀK, continued periodically
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class PreconditionedPrimalDual:
+    """min ½‖Ax − y‖²/std² + λ g(Kx), A periodic blur and K differences: one transform pair a step.
+
+        x ← (AᵀA/std² + σS)⁻¹ (Aᵀy/std² + σS x − Kᵀp),  p ← prox_{σ(λg)*}(p + σK(2x⁺ − x))
+
+    with S the periodic continuation of KᵀK, both over-relaxed. It is the primal–dual method with
+    S⁻¹/σ in place of the step of x, and (but for the borders) the alternating direction method of
+    multipliers: about a quarter of the iterations of `PrimalDual` where the blur is strong. Fails,
+    and says so, where AᵀA is no periodic convolution.
+
+    The residual is ‖x − x′‖/‖x‖, x′ the relaxed point that the step started from; on photographs
+    what is left to gain is about as large a part of the value. (A gap that certifies it is finite
+    here, but hundreds of times too large.) The step consumes its state: all but x is overwritten.
+
+    References:
+        Chambolle and Pock, On the ergodic convergence rates of a first-order primal–dual algorithm
+        (2016), for the metric. Boyd, Parikh, Chu, Peleato and Eckstein, Distributed optimization
+        and statistical learning via the alternating direction method of multipliers (2011).
+
+    Good values:
+        the defaults, for photographs.
+
+    Arguments:
+        ratio: differences of about this size take p half through its range: σ = λ/ratio. It
+            changes the speed, not the answer.
+        relaxation: between 1, none, and 2, too much.
+        dual: where the dual field starts, such as that of a neighboring weight; zero when None.
+
+    Raises:
+        ValueError: A is no periodic convolution; a constraint; ratio or relaxation out of range.
+    """
+
+    ratio: float = 0.03
+    relaxation: float = 1.8
+    dual: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.ratio > 0 and 1 <= self.relaxation < 2):
+            raise ValueError(
+                "expected ratio > 0 and a relaxation in [1, 2), got "
+                f"{self.ratio} and {self.relaxation}"
+            )
+
+    def init(self, problem: Problem, x0: Image) -> PreconditionedPrimalDualState:
+        if problem.constraint is not None:
+            raise ValueError(
+                "PreconditionedPrimalDual takes no constraint, got "
+                f"{type(problem.constraint).__name__}; use LBFGS"
+            )
+        A, inside = problem.fidelity.operator, problem.prior.inner
+        data_symbol = _periodic_symbol(lambda u: A.adjoint(A(u)), x0, type(A).__name__)
+        return PreconditionedPrimalDualState(
+            x0,
+            x0.new_full((len(x0),), math.inf),
+            x0.clone(),
+            torch.fft.rfft2(x0),
+            torch.zeros_like(inside(x0)) if self.dual is None else self.dual.clone(),
+            _weight(problem, x0) / self.ratio,
+            data_symbol,
+            _bounded_away(_symbol(lambda u: inside.adjoint(inside(u)), x0)),
+        )
+
+    def step(
+        self, problem: Problem, state: PreconditionedPrimalDualState
+    ) -> PreconditionedPrimalDualState:
+        anchor, p = state.anchor, state.p
+        fidelity, prior, ones = problem.fidelity, problem.prior, torch.ones_like(state.step)
+        precision = per_sample(fidelity.std.to(anchor) ** -2, anchor)
+        metric = per_sample(state.step, anchor) * state.prior_symbol
+        spectrum = torch.fft.rfft2(prior.descend(precision * fidelity.back, p, ones))
+        spectrum += metric * state.spectrum
+        spectrum /= precision * state.data_symbol + metric
+        new = torch.fft.irfft2(spectrum, s=anchor.shape[-2:])
+        state.spectrum.lerp_(spectrum, self.relaxation)
+        del spectrum, metric
+        ahead = torch.lerp(anchor, new, 2.0)
+        p.lerp_(
+            prior.ascend(p.clone(), ahead, state.step, _weight(problem, anchor)), self.relaxation
+        )
+        residual = norm(new - anchor) / norm(new).clamp(min=torch.finfo(new.dtype).tiny)
+        anchor.lerp_(new, self.relaxation)
+        return dataclasses.replace(state, x=new, residual=residual)
+
+
+def _weight(problem: Problem, x: Image) -> PerSample:
+    return problem.weight.to(x).expand(len(x)).clamp(min=1e-12)
+
+
+def _symbol(normal: Callable[[Image], Image], like: Image) -> Tensor:
+    """The eigenvalues of a symmetric convolution, from its answer to one bright pixel."""
+    h, w = like.shape[-2:]
+    point = torch.zeros_like(like)
+    point[..., h // 2, w // 2] = 1
+    response = normal(point).roll((-(h // 2), -(w // 2)), (-2, -1))
+    return torch.fft.rfft2(response).real.clamp(min=0)
+
+
+def _bounded_away(symbol: Tensor) -> Tensor:
+    """From 0, so that the metric is one: a larger metric is as valid."""
+    return symbol + 1e-6 * symbol.amax((-2, -1), keepdim=True)
+
+
+def _periodic_symbol(normal: Callable[[Image], Image], like: Image, name: str) -> Tensor:
+    symbol = _symbol(normal, like)
+    signs = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(0))
+    test = (2 * signs - 1).to(like).expand_as(like)
+    seen = normal(test)
+    expected = torch.fft.irfft2(torch.fft.rfft2(test) * symbol, s=like.shape[-2:])
+    if bool((norm(seen - expected) > 1e-3 * norm(seen)).any()):
+        raise ValueError(
+            f"PreconditionedPrimalDual needs a blur with a periodic boundary, got {name}; "
+            "use PrimalDual or LBFGS"
+        )
+    return symbol
