@@ -1,0 +1,197 @@
+"""Published denoisers beside ours, in one run: same pictures, same draws, PSNR and seconds.
+
+    python -m benchmarks.peers --weights FOLDER [--images FOLDER] [--every N]
+
+The folder holds the weight files that the authors of FFDNet, DnCNN, FDnCNN and of the bias-free
+U-Net published (names as in `PEERS`); a peer whose file is missing is left out. Pictures are those
+of CBSD68 in color and in gray, float and 8-bit noise; the noise of picture i comes from seed
+1000 + i, as in `learned_denoising`. The methods take turns on every picture; seconds are medians.
+Published means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet 33.87/31.21/27.96.
+
+References:
+    Zhang, Zuo, Chen, Meng and Zhang, Beyond a Gaussian denoiser (2017); Zhang, Zuo and Zhang,
+    FFDNet: toward a fast and flexible solution for CNN-based image denoising (2018); Mohan,
+    Kadkhodaie, Simoncelli and Fernandez-Granda, Robust and interpretable blind image denoising via
+    bias-free convolutional neural networks (2020).
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d, pixel_shuffle, pixel_unshuffle
+
+import undegrade as ud
+from benchmarks import table
+from benchmarks.learned_denoising import measured
+
+Denoiser = Callable[[Tensor, float], Tensor]
+Layer = tuple[Tensor, Tensor]
+SETTINGS = [("color", "float", std) for std in (15, 25, 50)] + [("color", "8-bit", 25)]
+SETTINGS += [("gray", "float", std) for std in (15, 25, 50)]
+
+
+def convolutions(path: Path) -> list[Layer]:
+    """Kernels and biases of a MatConvNet file in HDF5, for pictures with x and y exchanged.
+
+    MATLAB stores (y, x, in, out), which HDF5 reverses to (out, in, x, y); an `out` of 1 is dropped.
+    """
+    layers = list[Layer]()
+    with h5py.File(path) as file:
+        for reference in file["net"]["layers"][()].ravel():
+            layer = file[reference]
+            if bytes(layer["type"][()].ravel().tolist()) == b"conv":
+                kernel, bias = (torch.from_numpy(file[r][()]) for r in layer["weights"][()].ravel())
+                shape = kernel.shape if kernel.ndim == 4 else (1, *kernel.shape)
+                like = torch.channels_last
+                layers.append((kernel.reshape(shape).contiguous(memory_format=like), bias.ravel()))
+    return layers
+
+
+def chained(layers: list[Layer], u: Tensor) -> Tensor:
+    """3×3 convolutions with rectifiers between them."""
+    for i, (kernel, bias) in enumerate(layers):
+        u = conv2d(u if i == 0 else u.relu_(), kernel, bias, padding=1)
+    return u
+
+
+def exchanged(y: Tensor) -> Tensor:
+    return y.mT.contiguous(memory_format=torch.channels_last)
+
+
+def with_level(u: Tensor, std: float) -> Tensor:
+    level = u.new_full((len(u), 1, *u.shape[2:]), std)
+    return torch.cat((u, level), 1).contiguous(memory_format=torch.channels_last)
+
+
+def dncnn(path: Path) -> Denoiser:
+    """The network predicts the noise."""
+    layers = convolutions(path)
+    return lambda y, _: y - chained(layers, exchanged(y)).mT
+
+
+def fdncnn(path: Path) -> Denoiser:
+    """The noise level is a channel, and the network predicts the picture."""
+    layers = convolutions(path)
+    return lambda y, std: chained(layers, with_level(exchanged(y), std)).mT
+
+
+def ffdnet(path: Path) -> Denoiser:
+    """The same on the four sub-images, column first: with x and y exchanged, row first."""
+    layers = convolutions(path)
+
+    def denoise(y: Tensor, std: float) -> Tensor:
+        h, w = y.shape[2:]
+        even = torch.nn.functional.pad(y, (0, w % 2, 0, h % 2), mode="replicate")
+        u = chained(layers, with_level(pixel_unshuffle(exchanged(even), 2), std))
+        return pixel_shuffle(u, 2).mT[..., :h, :w]
+
+    return denoise
+
+
+def bias_free_unet(path: Path) -> Denoiser:
+    """Nine convolutions without biases, one level down, dilated in the middle; gray."""
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        weights = torch.load(path, map_location="cpu", weights_only=True)["model"][0]
+    K = [weights[f"conv{i}.weight"] for i in range(1, 10)]
+
+    def denoise(y: Tensor, std: float) -> Tensor:
+        del std
+        h, w = y.shape[2:]
+        u = torch.nn.functional.pad(y, (0, w % 2, 0, h % 2), mode="replicate")
+        fine = conv2d(conv2d(u, K[0], padding=2).relu_(), K[1], padding=1).relu_()
+        u = conv2d(conv2d(fine, K[2], stride=2, padding=1).relu_(), K[3], padding=1).relu_()
+        u = conv2d(conv2d(u, K[4], padding=2, dilation=2).relu_(), K[5], padding=4, dilation=4)
+        u = conv_transpose2d(u.relu_(), K[6], stride=2, padding=1).relu_()
+        u = conv2d(torch.cat((u, fine), 1), K[7], padding=1).relu_()
+        return conv2d(u, K[8], padding=2)[..., :h, :w]
+
+    return denoise
+
+
+def ours(y: Tensor, std: float) -> Tensor:
+    return ud.RecurrentInference().restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(std))).x
+
+
+def total_variation(y: Tensor, std: float) -> Tensor:
+    return ud.Variational().restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(std))).x
+
+
+PEERS: dict[str, tuple[str, str, Callable[[Path], Denoiser]]] = {
+    "CDnCNN-S 15": ("color", "CDnCNN_S_15.mat", dncnn),
+    "CDnCNN-S 25": ("color", "CDnCNN_S_25.mat", dncnn),
+    "CDnCNN-S 50": ("color", "CDnCNN_S_50.mat", dncnn),
+    "CDnCNN-B": ("color", "GD_Color_Blind.mat", dncnn),
+    "FDnCNN": ("color", "FDnCNN_color.mat", fdncnn),
+    "FDnCNN-clip": ("color", "FDnCNN_Clip_color.mat", fdncnn),
+    "FFDNet": ("color", "FFDNet_color.mat", ffdnet),
+    "FFDNet-clip": ("color", "FFDNet_Clip_color.mat", ffdnet),
+    "DnCNN-B": ("gray", "GD_Gray_Blind.mat", dncnn),
+    "FFDNet gray": ("gray", "FFDNet_gray.mat", ffdnet),
+    "bias-free U-Net": ("gray", "bfunet_0-55.pt", bias_free_unet),
+}
+
+
+def competitors(folder: Path, kind: str, values: str, std: int) -> dict[str, Denoiser]:
+    """Ours and the peers that are meant for a setting."""
+    found: dict[str, Denoiser] = {
+        "undegrade learned": ours,
+        "undegrade variational": total_variation,
+    }
+    for name, (colors, file, load) in PEERS.items():
+        other_level = name.startswith("CDnCNN-S") and not name.endswith(f" {std}")
+        clipped = name.endswith("-clip") and values == "float"
+        if colors == kind and (folder / file).exists() and not other_level and not clipped:
+            found[name] = load(folder / file)
+    return found
+
+
+@torch.no_grad()
+def rows(folder: Path, paths: list[tuple[int, Path]], setting: tuple[str, str, int]) -> list[dict]:
+    """One row per method, for one kind of picture and noise."""
+    kind, values, std = setting
+    methods = competitors(folder, *setting)
+    scores = {name: list[float]() for name in methods}
+    seconds = {name: list[float]() for name in methods}
+    for i, path in paths:
+        x, y = measured(path, i, kind, values, std)
+        for name, denoise in methods.items():
+            began = time.perf_counter()
+            restored = denoise(y, std / 255)
+            seconds[name].append(time.perf_counter() - began)
+            scores[name].append(table.score(restored, x))
+    return [
+        {
+            "pictures": kind,
+            "noise": values,
+            "std": std,
+            "count": len(paths),
+            "method": name,
+            "psnr": table.mean(scores[name]),
+            "seconds": round(statistics.median(seconds[name]), 3),
+        }
+        for name in methods
+    ]
+
+
+def main() -> None:
+    """Run, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, default=table.DATA / "peers")
+    parser.add_argument("--images", default="cbsd68")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
+    options = parser.parse_args()
+    paths, found = table.pictures(options.images, options.every), list[dict]()
+    for setting in SETTINGS:
+        found += rows(options.weights, paths, setting)
+        print(setting, flush=True)
+    table.write("peers", f"python -m benchmarks.peers --every {options.every}", found)
+
+
+if __name__ == "__main__":
+    main()
