@@ -11,15 +11,11 @@ from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator
-from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
-
-_LEAST_STD = 1 / (255 * 12**0.5)  # rounding to 8 bits: no file is cleaner
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
@@ -101,11 +97,7 @@ class Degradation:
             ValueError: y has another shape than this degradation makes.
         """
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
-        if self.likelihood is not None:
-            return Measurement(y, self.operator, self.likelihood)
-        observed = None if self.mask is None else self.mask.observed
-        std = estimate_noise_std(y, observed).clamp(min=_LEAST_STD)
-        return Measurement(y, self.operator, Gaussian(std))
+        return Measurement(y, self.operator, self.likelihood)
 
 
 def _composed(outer: LinearOperator, inner: LinearOperator) -> LinearOperator:
