@@ -6,19 +6,23 @@ from torch import Tensor
 from undegrade.core.operator import Operator
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
+from undegrade.likelihoods.rounding import rounding_std
 
-_LEAST_STD = 1 / (255 * 12**0.5)  # rounding to 8 bits: no file is cleaner
 
-
-def unknown_noise(y: Tensor, operator: Operator) -> Gaussian:
+def unknown_noise(y: Tensor, operator: Operator, bits: int = 8) -> Gaussian:
     """White Gaussian noise, its level estimated from the entries of y that see anything of x.
+
+    Arguments:
+        y: what was measured.
+        operator: φ.
+        bits: of the file; the noise is at least that of rounding to them.
 
     Raises:
         ValueError: too few entries are seen.
     """
     seen = _seen(y, operator)
     std = estimate_noise_std(y, None if bool(seen.all()) else seen)
-    return Gaussian(std.clamp(min=_LEAST_STD))
+    return Gaussian(std.clamp(min=rounding_std(bits)))
 
 
 def _seen(y: Tensor, operator: Operator) -> Tensor:
