@@ -94,10 +94,18 @@ def _loops() -> dict[str, Callable[..., Any]]:
     import numba
 
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, _pool()))
     if torch.get_num_threads() != threads:  # the pool has just started, and they share OpenMP
         torch.set_num_threads(threads)
     return _compiled()
+
+
+@functools.cache
+def _pool() -> int:
+    """Start numba's threads; how many there are."""
+    import numba
+
+    return numba.get_num_threads()
 
 
 @functools.cache
