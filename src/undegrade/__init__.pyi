@@ -80,6 +80,7 @@ from .restorers.recurrent_inference import RecurrentInference as RecurrentInfere
 from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
+from .restorers.weight import WeightRule as WeightRule
 from .restorers.wiener import Wiener as Wiener
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.dualized import dualize as dualize
