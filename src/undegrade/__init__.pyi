@@ -63,10 +63,14 @@ from .operators.physics import from_physics as from_physics
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid
 from .priors.box import Box as Box
+from .priors.elastic_net import ElasticNet as ElasticNet
+from .priors.fields_of_experts import FieldsOfExperts as FieldsOfExperts
+from .priors.fields_of_experts import dct_filters as dct_filters
 from .priors.finite_difference import FiniteDifference as FiniteDifference
 from .priors.group_norm import GroupNorm as GroupNorm
 from .priors.lp_norm import LpNorm as LpNorm
 from .priors.lp_norm import SmoothedLpNorm as SmoothedLpNorm
+from .priors.sobolev import Sobolev as Sobolev
 from .priors.tikhonov import Tikhonov as Tikhonov
 from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVariation
 from .priors.total_variation import TotalVariation as TotalVariation
