@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.degradations.random import (
     Deblurring,
@@ -17,6 +16,7 @@ from undegrade.degradations.random import (
     SuperResolution,
 )
 from undegrade.learned.rim import RIM
+from undegrade.metrics.distortion import psnr
 from undegrade.restorers.recurrent_inference import restored_by
 from undegrade.training.mixture import Task
 
@@ -48,13 +48,8 @@ class Validation:
             x, measurement = DEGRADATIONS[name].draw(x, torch.Generator().manual_seed(1000 + i))
             y, A, eta = measurement.y, measurement.operator, measurement.likelihood
             there = Measurement(y.to(self.device), A.to(self.device), eta.to(self.device))
-            values.append(decibels(restored_by(rim, there).x.cpu(), x)[0])
+            values.append(psnr(restored_by(rim, there).x.cpu(), x)[0])
         return float(torch.stack(values).mean())
-
-
-def decibels(x: Image, truth: Image) -> PerSample:
-    """PSNR of every picture, with respect to a range of 1."""
-    return -10 * (x - truth).square().flatten(1).mean(1).log10()
 
 
 def _exactly(std: float) -> Range:
@@ -62,7 +57,7 @@ def _exactly(std: float) -> Range:
 
 
 DEGRADATIONS: dict[str, Task] = {
-    "color 25 8-bit": Task(Denoising(std=_exactly(25.0), eight_bit=True)),
+    "color 25 8-bit": Task(Denoising(std=_exactly(25.0), bits=8)),
     "color 15": Task(Denoising(std=_exactly(15.0))),
     "color 25": Task(Denoising(std=_exactly(25.0))),
     "color 50": Task(Denoising(std=_exactly(50.0))),
