@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex, Functional
-from undegrade.core.image import PerSample, dot, norm, per_sample
+from undegrade.core.image import PerSample, dot, norm, per_sample, ratio
 
 
 @final
@@ -54,16 +54,16 @@ class LpNorm(Convex):
             case 1, 2:
                 return value, per_sample(2 * x.abs().flatten(1).sum(1), x) * x.sign()
             case 2, 1:
-                return value, x / per_sample(value.clamp(min=torch.finfo(x.dtype).tiny), x)
+                return value, ratio(x, per_sample(value, x))
             case _:
                 return value, 2 * x
 
     def prox(self, v: Tensor, step: float | PerSample) -> Tensor:
         match self.p, self.exponent:
             case 1, 1:
-                return _shrink(v, per_sample(step, v))
+                return shrink(v, per_sample(step, v))
             case 1, 2:
-                return _shrink(v, per_sample(_threshold(v, step), v))
+                return shrink(v, per_sample(_threshold(v, step), v))
             case 2, 1:
                 length = norm(v).clamp(min=torch.finfo(v.dtype).tiny)
                 return per_sample((1 - step / length).clamp(min=0), v) * v
@@ -78,7 +78,8 @@ class LpNorm(Convex):
         return torch.zeros_like(dual).masked_fill(dual > slack, torch.inf)
 
 
-def _shrink(v: Tensor, threshold: float | Tensor) -> Tensor:
+def shrink(v: Tensor, threshold: float | Tensor) -> Tensor:
+    """Soft thresholding: every value moved toward 0 by `threshold`, and no further than 0."""
     return v.sign() * (v.abs() - threshold).clamp(min=0)
 
 
