@@ -74,6 +74,7 @@ def _trajectories(
         return kind(shape, generator=generator, device=generator.device).cpu().numpy()
 
     anxiety, pull, shakiness, abrupt, angle = drawn(torch.rand, 5, count).astype(np.float64)
+    # 0.1, 0.07, 10, 0.2 and the turn by about half a circle are the paper's
     anxiety, pull = 0.1 * anxiety, 0.07 * anxiety * pull
     noise = drawn(torch.randn, samples, count, 2).astype(np.float64).view(np.complex128)[..., 0]
     jerk = noise * (10 * anxiety * shakiness)

@@ -97,6 +97,7 @@ class GroupNorm(Convex):
     def conjugate(self, p: Field) -> PerSample:
         """δ/2·Σ|p|² where every |p| ≤ 1 (up to rounding), ∞ elsewhere."""
         size = magnitude(p, self.coupling)
+        # a projection onto |p| ≤ 1 divides by a root: a few roundings may lie outside
         slack = 1 + 8 * torch.finfo(p.dtype).eps
         feasible = (size <= slack).flatten(1).all(1)
         value = size.square().flatten(1).sum(1) * (self.smoothing / 2)

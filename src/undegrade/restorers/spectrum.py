@@ -52,6 +52,7 @@ def _amplitude(seen: Tensor, basis: Tensor, noise: Tensor) -> Tensor:
     """The a of a·basis + noise, by Fisher scoring of its logarithm."""
     start = (seen - noise).clamp(min=0).mean(-1) / basis.mean(-1)
     a = start.clamp(min=torch.finfo(seen.dtype).tiny ** 0.5)
+    # scoring converges quadratically: 12 steps of at most a factor 4.5 reach every start
     for _ in range(12):
         share = a[..., None] * basis / (a[..., None] * basis + noise)
         excess = seen / (a[..., None] * basis + noise) - 1

@@ -101,4 +101,5 @@ def _search(value: float, slope: float, noise: float) -> Search:
 def _next_step(last: PerSample, ss: PerSample, sy: PerSample) -> PerSample:
     """⟨s, s⟩/⟨s, y⟩; where the curvature was not positive, ten times the last step."""
     curved = sy > torch.finfo(ss.dtype).eps * ss / last
+    # without positive curvature the next step is longer: the search shortens it if that is wrong
     return torch.where(ss > 0, torch.where(curved, ss / sy, 10 * last), last)

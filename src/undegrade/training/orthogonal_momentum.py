@@ -92,6 +92,7 @@ def orthogonalized(matrix: Tensor, iterations: int = 5) -> Tensor:
 
     X ← aX + (bXXᵀ + c(XXᵀ)²)X, with coefficients that lift small singular values quickly.
     """
+    # of Jordan et al.: steepest at 0, and no singular value leaves [0.7, 1.2]
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.mT if tall else matrix
