@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,9 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.networks.gated_cell import GatedSettings
+from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.operators.bicubic import BicubicDownsample
 from undegrade.operators.blur import Blur
 from undegrade.operators.dense import Dense
@@ -29,18 +32,15 @@ from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, Physics
 from undegrade.priors.box import Box
+from undegrade.priors.elastic_net import ElasticNet
+from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import GroupNorm
 from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
+from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
-from undegrade.restorers.architecture import (
-    Design,
-    GatedDesign,
-    MultiscaleDesign,
-    ResidualDesign,
-    SplittingDesign,
-)
+from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
@@ -232,6 +232,13 @@ def _learned(rows: slice) -> Functional:
     return Objective(fidelity, SmoothedTotalVariation("isotropic"), nn.Parameter(uniform(1)))
 
 
+def _experts() -> FieldsOfExperts:
+    """Filters that do not have mean zero by themselves, and every number a parameter."""
+    filters = dct_filters(3, 4).double() + 0.2 * uniform(4, 3, 3)
+    smoothing = torch.tensor(-3.0, dtype=torch.float64)
+    return FieldsOfExperts(*map(nn.Parameter, (filters, uniform(4, seed=1) - 1, smoothing)))
+
+
 FUNCTIONALS: dict[str, FunctionalCase] = {
     "box": _same(Box(0.2, 0.7), low=0.3),
     "positive": _same(Box(0.0, math.inf), 2, 1, 4, 5, low=0.1),
@@ -241,6 +248,12 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
     "squared sum of absolute values": _same(LpNorm(1, 2), 2, 1, 3, 4),
     "length": _same(LpNorm(2, 1)),
     "squared length": _same(LpNorm(2, 2)),
+    "elastic net": _same(ElasticNet(0.25)),
+    "sobolev": _same(Sobolev(), 2, 1, 3, 5),
+    "sobolev about a kernel": FunctionalCase(
+        lambda rows: Sobolev(uniform(2, 3, 5, 3)[rows]), (2, 3, 5, 3)
+    ),
+    "fields of experts": _same(_experts(), 2, 3, 5, 6),
     "smoothed sum of absolute values": _same(SmoothedLpNorm(1.0, 1.0, 1e-2)),
     "smoothed power": _same(SmoothedLpNorm(1.5, 3.0, 1e-2), 2, 1, 3, 4),
     "total variation": _same(TotalVariation()),
@@ -321,19 +334,22 @@ SOLVERS: dict[str, SolverCase] = {
 }
 
 
-def _untrained(design: Design) -> RIM:
+def _untrained(architecture: Architecture) -> RIM:
     """A machine whose weights do something, always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        rim = design.build().double()
+        rim = architecture.build().double()
         for p in rim.cell.parameters():
             torch.nn.init.normal_(p, std=0.1)
         return rim.eval().requires_grad_(False)
 
 
+SMALL = {
+    "universal": MultiscaleSettings(widths=(4, 6), middle=1),
+    "denoising": MultiscaleSettings(widths=(4, 6), middle=1),
+    "residual": ResidualSettings(width=4, blocks=1, state_width=3, state_blocks=1),
+    "gated": GatedSettings(width=4, state_width=5),
+}
 LEARNED: dict[str, RIM] = {
-    "multiscale": _untrained(MultiscaleDesign(widths=(4, 6), middle=1)),
-    "splitting": _untrained(SplittingDesign(widths=(4, 6), middle=1)),
-    "residual": _untrained(ResidualDesign(width=4, blocks=1, state_width=3, state_blocks=1)),
-    "gated": _untrained(GatedDesign(width=4, state_width=5)),
+    name: _untrained(replace(ARCHITECTURES[name], cell=cell)) for name, cell in SMALL.items()
 }
