@@ -18,7 +18,8 @@ from torch import nn
 import undegrade as ud
 from benchmarks import table
 from undegrade.core.objective import Fidelity
-from undegrade.core.solver import solve, until
+from undegrade.core.solver import solve
+from undegrade.core.stopping import until
 from undegrade.restorers.architecture import MultiscaleDesign, ResidualDesign, SplittingDesign
 from undegrade.restorers.recurrent_inference import RecurrentInference
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.cases import SOLVERS, SolverCase
-from undegrade.core.solver import Solver, State, Status, Stop, advance, solve, until
+from undegrade.core.solver import Solver, advance, solve
+from undegrade.core.stopping import State, Status, Until, until
 from undegrade.priors.finite_difference import FiniteDifference
 
 BATCH = slice(None)
@@ -32,7 +33,7 @@ def closed_form(case: SolverCase, rows: slice = BATCH) -> Tensor:
     return torch.stack(answers).reshape(y.shape)
 
 
-def to_the_end(case: SolverCase, tolerance: float | None = None) -> Stop:
+def to_the_end(case: SolverCase, tolerance: float | None = None) -> Until:
     return until(iterations=case.iterations, residual=tolerance or case.tolerance)
 
 
@@ -59,8 +60,10 @@ def test_n_then_m_iterations_are_n_plus_m(case):
     problem, x0 = case.quadratic(), case.start()
     whole = solve(case.solver, problem, x0, stop=until(iterations=7))
     part = solve(case.solver, problem, x0, stop=until(iterations=4))
-    rest = solve(case.solver, problem, state=part.state, stop=until(iterations=3))
+    rest = solve(case.solver, problem, start=part, stop=until(iterations=7))
     assert torch.equal(whole.x, rest.x)
+    assert whole.iterations == rest.iterations
+    assert [r.iteration for r in whole.trace] == [r.iteration for r in rest.trace]
     assert torch.equal(whole.state.residual, rest.state.residual)
 
 
@@ -101,6 +104,7 @@ def test_what_is_not_finite_diverges_and_leaves_its_neighbor_alone(case):
     result = solve(case.solver, case.quadratic(y=broken), case.start(), stop=stop)
     assert result.status == (Status.CONVERGED, Status.DIVERGED)
     assert result.iterations[1] <= 1
+    assert result.x.isfinite().all()
     alone = solve(case.solver, case.quadratic(slice(0, 1)), case.start()[:1], stop=stop)
     assert alone.iterations == result.iterations[:1]
     torch.testing.assert_close(alone.x, result.x[:1], rtol=1e-7, atol=1e-7)

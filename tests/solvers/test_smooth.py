@@ -11,7 +11,8 @@ from torch import Tensor
 from tests.cases import uniform
 from undegrade.core.functional import Functional
 from undegrade.core.objective import Fidelity, Objective
-from undegrade.core.solver import Status, solve, until
+from undegrade.core.solver import solve
+from undegrade.core.stopping import Status, until
 from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson

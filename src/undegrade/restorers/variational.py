@@ -14,7 +14,8 @@ from undegrade.core.least_squares import LeastSquares
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
-from undegrade.core.solver import Observer, Result, Solver, Stop, advance, solve, until
+from undegrade.core.solver import Observer, Result, Solver, advance, solve
+from undegrade.core.stopping import State, Stop, until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.priors.box import Box
@@ -28,8 +29,6 @@ from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDua
 from undegrade.solvers.primal_dual import PrimalDual
 
 TRIAL = 30  # iterations per tried weight, and between two looks at a duality gap, which are dear
-Start = tuple[Image, Tensor | None]
-"""An image, and the dual field that belongs to it where the method has one."""
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
 
 
@@ -69,7 +68,7 @@ class Variational:
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
-        method, problem, stop = self._plan(measurement, weight, (x0, None))
+        method, problem, stop = self._plan(measurement, weight, x0)
         return solve(method, problem, x0, stop=stop, observe=observe)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
@@ -78,16 +77,15 @@ class Variational:
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
 
-        def tried(data: Tensor, weight: PerSample, start: Start) -> Start:
+        def tried(data: Tensor, weight: PerSample, last: State | None) -> State:
             moved = dataclasses.replace(measurement, y=data)
-            method, problem, _ = self._plan(moved, weight, start)
-            state = advance(method, problem, start[0], TRIAL)
-            return state.x, None if isinstance(method, LBFGS) else state.p
+            begin = x0 if last is None else last.x
+            method, problem, _ = self._plan(moved, weight, begin)
+            return advance(method, problem, begin, TRIAL, near=last)
 
-        trials = path(tried, lambda at: operator(at[0]), (x0, None))
         precision = measurement.likelihood.precision(y)
         start = _usual_weight(precision) * _gain(operator, x0)
-        return RULES[self.rule].choose(trials, y, precision, start)
+        return RULES[self.rule].choose(path(tried, operator), y, precision, start)
 
     def objective(
         self, measurement: Measurement, weight: PerSample
@@ -97,24 +95,23 @@ class Variational:
         return Objective(fidelity, self._prior(), weight)
 
     def _plan(
-        self, measurement: Measurement, weight: PerSample, start: Start
-    ) -> tuple[Solver[Any, Any], Objective[Any, Any], Stop]:
+        self, measurement: Measurement, weight: PerSample, x0: Image
+    ) -> tuple[Solver[Any, Any], Objective[Any, Any], Stop[Any]]:
         """The best method for this measurement, the objective as it takes it, and when to stop."""
         y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
         stop = functools.partial(until, iterations=self.iterations)
         certain = stop(residual=self.tolerance, every=TRIAL)
         objective, prior = self.objective(measurement, weight), self._prior()
-        x0, dual = start
         if isinstance(likelihood, Gaussian) and _well_posed(operator, y):
             squares = LeastSquares(operator, y, likelihood.std)
-            return PrimalDual(dual=dual), Objective(squares, prior, weight), certain
+            return PrimalDual(), Objective(squares, prior, weight), certain
         if isinstance(likelihood, Gaussian) and isinstance(operator, Blur) and operator.closed_form:
             # the residual is about what is left to gain
             squares = LeastSquares(operator, y, likelihood.std)
             enough = stop(residual=self.tolerance / 2, every=5)
-            return PreconditionedPrimalDual(dual=dual), Objective(squares, prior, weight), enough
+            return PreconditionedPrimalDual(), Objective(squares, prior, weight), enough
         if _well_posed(operator, y) or not likelihood.smooth:
-            return PrimalDual(dual=dual), dualize(objective, x0, NEARBY), certain
+            return PrimalDual(), dualize(objective, x0, NEARBY), certain
         # one remembered step is faster on photographs than more; the gain that the quadratic model
         # expects is a small part of what is still to come
         return LBFGS(memory=1), objective, stop(residual=self.tolerance / 30, every=5)

@@ -8,34 +8,34 @@ from typing import Literal, Protocol, TypeVar, final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, dot
+from undegrade.core.image import Image, PerSample, dot
+from undegrade.core.stopping import State
 
 Predict = Callable[[PerSample], Tensor]
 """Weight ↦ φ(x̂), the prediction of the image restored with that weight, from where it last was."""
 Path = Callable[[Tensor], Predict]
 """Measurement y ↦ the restorations of y. Paths of two measurements take the same steps, so that
 the difference of two predictions is a derivative of one map, converged or not."""
-S = TypeVar("S")
+S = TypeVar("S", bound=State)
 
 
 def path(
-    solve: Callable[[Tensor, PerSample, S], S], predict: Callable[[S], Tensor], start: S
+    restored: Callable[[Tensor, PerSample, S | None], S], operator: Callable[[Image], Tensor]
 ) -> Path:
     """The path of a method that begins each restoration where the last one ended.
 
     Arguments:
-        solve: (measurement, weight, where to begin) ↦ where it ended.
-        predict: where it ended ↦ φ(x̂).
-        start: where the first one begins.
+        restored: (measurement, weight, the last state or None) ↦ the state where it ended.
+        operator: φ.
     """
 
     def of(y: Tensor) -> Predict:
-        at = start
+        last: S | None = None
 
         def predicted(weight: PerSample) -> Tensor:
-            nonlocal at
-            at = solve(y, weight, at)
-            return predict(at)
+            nonlocal last
+            last = restored(y, weight, last)
+            return operator(last.x)
 
         return predicted
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.stopping import until
 from undegrade.operators.convolution import fast_size
 from undegrade.restorers.impulse_response import impulse_response
 from undegrade.restorers.spectrum import image_spectrum
@@ -60,8 +61,8 @@ class _Filter:
 
     margin: int
 
-    def init(self, problem: Measurement, x0: Image) -> Filtered:
-        del problem
+    def init(self, problem: Measurement, x0: Image, near: Filtered | None = None) -> Filtered:
+        del problem, near
         return Filtered(x0, x0.new_full((len(x0),), torch.inf))
 
     def step(self, problem: Measurement, state: Filtered) -> Filtered:

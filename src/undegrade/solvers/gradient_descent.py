@@ -6,21 +6,18 @@ from typing import NamedTuple, final
 
 import torch
 
-from undegrade.core.functional import Functional
-from undegrade.core.image import Image, PerSample, dot, per_sample
-from undegrade.core.objective import Objective
+from undegrade.core.image import PerSample, Vector, dot, per_sample
+from undegrade.core.objective import Smooth
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
-
-Problem = Objective[Functional, Functional]
 
 
 class GradientDescentState(NamedTuple):
     """Iterate, its value and gradient, the step to try next, and the mean that values must beat."""
 
-    x: Image
+    x: Vector
     residual: PerSample
     value: PerSample
-    gradient: Image
+    gradient: Vector
     step: PerSample
     reference: PerSample
     terms: PerSample
@@ -60,7 +57,10 @@ class GradientDescent:
         if not 0 <= self.memory <= 1:
             raise ValueError(f"expected a memory in [0, 1], got {self.memory}")
 
-    def init(self, problem: Problem, x0: Image) -> GradientDescentState:
+    def init(
+        self, problem: Smooth, x0: Vector, near: GradientDescentState | None = None
+    ) -> GradientDescentState:
+        del near  # its curvature is another problem's
         x = problem.project(x0)
         point = Point(x, *problem.value_and_grad(x))
         # A guess that moves no pixel by more than 0.1; later steps know the curvature.
@@ -72,7 +72,7 @@ class GradientDescent:
             x, unknown, value, point.gradient, step, value, one, value.abs()
         )
 
-    def step(self, problem: Problem, state: GradientDescentState) -> GradientDescentState:
+    def step(self, problem: Smooth, state: GradientDescentState) -> GradientDescentState:
         x, gradient = state.x, state.gradient
         # Along a segment inside the set, not along its surface: any convex set will do.
         direction = problem.project(x - per_sample(state.step, x) * gradient) - x

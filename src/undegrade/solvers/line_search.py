@@ -7,9 +7,8 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Functional
-from undegrade.core.image import Image, PerSample, dot, per_sample
-from undegrade.core.objective import Objective
+from undegrade.core.image import PerSample, Vector, dot, per_sample
+from undegrade.core.objective import Smooth
 
 
 @final
@@ -95,16 +94,13 @@ class Search:
 class Point(NamedTuple):
     """An image with the value and the gradient there."""
 
-    x: Image
+    x: Vector
     value: PerSample
-    gradient: Image
-
-
-Problem = Objective[Functional, Functional]
+    gradient: Vector
 
 
 def search_along(
-    problem: Problem, x: Image, gradient: Image, direction: Image, searches: list[Search]
+    problem: Smooth, x: Vector, gradient: Vector, direction: Vector, searches: list[Search]
 ) -> Point:
     """The accepted points P(x + αd).
 
@@ -122,7 +118,7 @@ def search_along(
 
 
 def _trial(
-    problem: Problem, x: Image, gradient: Image, direction: Image, step: PerSample
+    problem: Smooth, x: Vector, gradient: Vector, direction: Vector, step: PerSample
 ) -> tuple[Point, PerSample, PerSample]:
     ahead = torch.addcmul(x, per_sample(step, x), direction)
     if problem.constraint is None:
