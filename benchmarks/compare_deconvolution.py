@@ -6,8 +6,8 @@
 isotropic per channel, periodic blur (both libraries have its closed form), noise 0.01, the first
 256×256 pixels of `astronaut`. The best value is that of 1000 steps of
 `PreconditionedPrimalDual`. Every method gets the fewest iterations (in steps of 20 %) that bring
-its value within 1e-4 of that, with the best of the listed settings. Then the runs alternate: medians of the times, and the median of
-the ratios of neighboring runs.
+its value within 1e-4 of that, with the best of the listed settings. Then the runs alternate:
+medians of the times, and the median of the ratios of neighboring runs.
 """
 
 import statistics

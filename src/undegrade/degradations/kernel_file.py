@@ -1,6 +1,5 @@
 """A blur kernel from a file: numbers or a picture."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undegrade.files.arrays import read_arrays
+from undegrade.files.codecs import SUFFIXES
 from undegrade.files.picture import read_image
 
-_PICTURES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".webp")
+_NUMBERS = (".npy", ".npz", ".mat")
 
 
 def read_kernel(name: str) -> Tensor:
-    """The kernel in a .npy or .mat file or a picture; `FILE:3` takes the third of several.
+    """The kernel in a .npy, .npz or .mat file or a picture; `FILE:3` takes the third of several.
 
     Numbers are taken as they are and must sum to about 1. A picture has no scale: its mean over
     channels is normalized.
@@ -26,7 +27,7 @@ def read_kernel(name: str) -> Tensor:
     path, index = _split(name)
     if not path.is_file():
         raise ValueError(f"there is no kernel file {path}")
-    if path.suffix.lower() in _PICTURES:
+    if path.suffix.lower() in SUFFIXES:
         kernel = read_image(path).double().mean((0, 1))
         if not bool(kernel.sum() > 0):
             raise ValueError(f"the kernel {path} is all black")
@@ -61,59 +62,17 @@ def _split(name: str) -> tuple[Path, int]:
 
 def _arrays(path: Path) -> list[NDArray[Any]]:
     """Every two-dimensional array of numbers in a file, in order."""
-    suffix = path.suffix.lower()
-    if suffix not in (".npy", ".mat"):
-        known = ", ".join((".npy", ".mat", *_PICTURES))
+    if path.suffix.lower() not in _NUMBERS:
+        known = ", ".join((*_NUMBERS, *SUFFIXES))
         raise ValueError(f"a kernel file ends in one of {known}, got {path.name}")
-    stored = [_numpy(path)] if suffix == ".npy" else _matlab(path)
-    found = [a for array in stored for a in _planes(array)]
+    found = [plane for array in read_arrays(path) for plane in _planes(array)]
     if not found:
-        raise ValueError(f"{path} holds no two-dimensional array of numbers")
+        raise ValueError(f"{path} holds no two-dimensional array of real numbers")
     return found
 
 
 def _planes(array: NDArray[Any]) -> list[NDArray[Any]]:
-    """The kernels in an array: itself, the cells of a cell array, or its stacked planes."""
-    if array.dtype == object:
-        return [plane for cell in array.ravel(order="F") for plane in _planes(np.asarray(cell))]
-    if not np.issubdtype(array.dtype, np.number) or array.ndim not in (2, 3):
+    """The kernels in an array: itself, or its stacked planes."""
+    if np.iscomplexobj(array) or array.ndim not in (2, 3):
         return []
     return [array] if array.ndim == 2 else list(array)
-
-
-def _numpy(path: Path) -> NDArray[Any]:
-    try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path} is not a readable .npy file of numbers: {error}") from error
-
-
-def _matlab(path: Path) -> list[NDArray[Any]]:
-    """The variables of a .mat file; those of MATLAB 7.3 are HDF5 and need h5py."""
-    scipy_io: Any = importlib.import_module("scipy.io")
-    try:
-        content = scipy_io.loadmat(path)
-    except NotImplementedError:
-        return _matlab_hdf5(path)
-    except Exception as error:  # scipy raises what it meets in a damaged file
-        raise ValueError(f"{path} is not a readable .mat file: {error}") from error
-    return [value for key, value in content.items() if not key.startswith("__")]
-
-
-def _matlab_hdf5(path: Path) -> list[NDArray[Any]]:
-    try:
-        h5py: Any = importlib.import_module("h5py")
-    except ImportError as error:
-        raise ValueError(
-            f"{path} is a MATLAB 7.3 file: install h5py to read it, or save it with -v7"
-        ) from error
-
-    def resolved(file: Any, data: NDArray[Any]) -> NDArray[Any]:
-        if data.dtype != object:
-            return data.T  # MATLAB stores columns first
-        cells = np.empty(data.size, object)
-        cells[:] = [file[reference][()].T for reference in data.ravel()]
-        return cells
-
-    with h5py.File(path, "r") as file:
-        return [resolved(file, file[key][()]) for key in file if not key.startswith("#")]
