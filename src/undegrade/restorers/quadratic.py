@@ -11,7 +11,7 @@ from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Objective
 from undegrade.core.operator import LinearOperator
 from undegrade.core.solver import Observer, Result, advance, solve
-from undegrade.core.stopping import State, until
+from undegrade.core.stopping import until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate
@@ -74,10 +74,9 @@ class Quadratic:
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
 
-        def tried(data: Tensor, weight: PerSample, last: State | None) -> State:
+        def tried(data: Tensor, weight: PerSample, last: Image | None) -> Image:
             objective = self.objective(replace(measurement, y=data), weight)
-            begin = x0 if last is None else last.x
-            return advance(ConjugateGradient(), objective, begin, _TRIAL)
+            return advance(ConjugateGradient(), objective, x0 if last is None else last, _TRIAL).x
 
         start = y.new_full((len(y),), _START)
         precision = measurement.likelihood.precision(y)

@@ -2,9 +2,9 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard, final
+from typing import Any, NamedTuple, TypeGuard, final
 
 import torch
 from torch import Tensor
@@ -26,10 +26,34 @@ from undegrade.restorers.weight import RULES, Rule, path
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
-from undegrade.solvers.primal_dual import PrimalDual
+from undegrade.solvers.primal_dual import DualState, PrimalDual
 
 TRIAL = 30  # iterations per tried weight, and between two looks at a duality gap, which are dear
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
+
+
+class Reached(NamedTuple):
+    """What the next weight begins with. Whole states would take half as much memory again."""
+
+    x: Image
+    p: Tensor | None  # the dual field, where the method has one
+
+
+class Plan(NamedTuple):
+    """A method, the objective as it takes it, when to stop, and what to go on from."""
+
+    method: Solver[Any, Any]
+    problem: Objective[Any, Any]
+    stop: Stop[Any]
+    reached: Callable[[Any], Reached]
+
+
+def _with_dual(state: DualState) -> Reached:
+    return Reached(state.x, state.p)
+
+
+def _alone(state: State) -> Reached:
+    return Reached(state.x, None)
 
 
 @final
@@ -68,8 +92,8 @@ class Variational:
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
-        method, problem, stop = self._plan(measurement, weight, x0)
-        return solve(method, problem, x0, stop=stop, observe=observe)
+        plan = self._plan(measurement, weight, x0)
+        return solve(plan.method, plan.problem, x0, stop=plan.stop, observe=observe)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
@@ -77,15 +101,16 @@ class Variational:
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
 
-        def tried(data: Tensor, weight: PerSample, last: State | None) -> State:
+        def tried(data: Tensor, weight: PerSample, last: Reached | None) -> Reached:
             moved = dataclasses.replace(measurement, y=data)
             begin = x0 if last is None else last.x
-            method, problem, _ = self._plan(moved, weight, begin)
-            return advance(method, problem, begin, TRIAL, near=last)
+            plan = self._plan(moved, weight, begin)
+            return plan.reached(advance(plan.method, plan.problem, begin, TRIAL, near=last))
 
+        trials = path(tried, lambda at: operator(at.x))
         precision = measurement.likelihood.precision(y)
         start = _usual_weight(precision) * _gain(operator, x0)
-        return RULES[self.rule].choose(path(tried, operator), y, precision, start)
+        return RULES[self.rule].choose(trials, y, precision, start)
 
     def objective(
         self, measurement: Measurement, weight: PerSample
@@ -94,27 +119,27 @@ class Variational:
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         return Objective(fidelity, self._prior(), weight)
 
-    def _plan(
-        self, measurement: Measurement, weight: PerSample, x0: Image
-    ) -> tuple[Solver[Any, Any], Objective[Any, Any], Stop[Any]]:
-        """The best method for this measurement, the objective as it takes it, and when to stop."""
+    def _plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
+        """The best method for this measurement."""
         y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
         stop = functools.partial(until, iterations=self.iterations)
         certain = stop(residual=self.tolerance, every=TRIAL)
         objective, prior = self.objective(measurement, weight), self._prior()
         if isinstance(likelihood, Gaussian) and _well_posed(operator, y):
             squares = LeastSquares(operator, y, likelihood.std)
-            return PrimalDual(), Objective(squares, prior, weight), certain
+            return Plan(PrimalDual(), Objective(squares, prior, weight), certain, _with_dual)
         if isinstance(likelihood, Gaussian) and isinstance(operator, Blur) and operator.closed_form:
             # the residual is about what is left to gain
             squares = LeastSquares(operator, y, likelihood.std)
             enough = stop(residual=self.tolerance / 2, every=5)
-            return PreconditionedPrimalDual(), Objective(squares, prior, weight), enough
+            preconditioned = Objective(squares, prior, weight)
+            return Plan(PreconditionedPrimalDual(), preconditioned, enough, _with_dual)
         if _well_posed(operator, y) or not likelihood.smooth:
-            return PrimalDual(), dualize(objective, x0, NEARBY), certain
+            return Plan(PrimalDual(), dualize(objective, x0, NEARBY), certain, _with_dual)
         # one remembered step is faster on photographs than more; the gain that the quadratic model
         # expects is a small part of what is still to come
-        return LBFGS(memory=1), objective, stop(residual=self.tolerance / 30, every=5)
+        enough = stop(residual=self.tolerance / 30, every=5)
+        return Plan(LBFGS(memory=1), objective, enough, _alone)
 
     def _prior(self) -> TotalVariation:
         return TotalVariation(self.coupling, self.smoothing)

@@ -8,25 +8,24 @@ from typing import Literal, Protocol, TypeVar, final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, dot
-from undegrade.core.stopping import State
+from undegrade.core.image import PerSample, dot
 
 Predict = Callable[[PerSample], Tensor]
 """Weight ↦ φ(x̂), the prediction of the image restored with that weight, from where it last was."""
 Path = Callable[[Tensor], Predict]
 """Measurement y ↦ the restorations of y. Paths of two measurements take the same steps, so that
 the difference of two predictions is a derivative of one map, converged or not."""
-S = TypeVar("S", bound=State)
+S = TypeVar("S")
 
 
 def path(
-    restored: Callable[[Tensor, PerSample, S | None], S], operator: Callable[[Image], Tensor]
+    restored: Callable[[Tensor, PerSample, S | None], S], predict: Callable[[S], Tensor]
 ) -> Path:
     """The path of a method that begins each restoration where the last one ended.
 
     Arguments:
-        restored: (measurement, weight, the last state or None) ↦ the state where it ended.
-        operator: φ.
+        restored: (measurement, weight, where the last one ended or None) ↦ where it ended.
+        predict: where it ended ↦ φ(x̂).
     """
 
     def of(y: Tensor) -> Predict:
@@ -35,7 +34,7 @@ def path(
         def predicted(weight: PerSample) -> Tensor:
             nonlocal last
             last = restored(y, weight, last)
-            return operator(last.x)
+            return predict(last)
 
         return predicted
 

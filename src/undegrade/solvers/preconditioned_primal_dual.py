@@ -13,6 +13,7 @@ from undegrade.core.functional import Composite
 from undegrade.core.image import Image, PerSample, norm, per_sample
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.objective import Objective
+from undegrade.solvers.primal_dual import DualState, dual_start
 from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives
 
 _ADVICE = "use PrimalDual"
@@ -81,7 +82,7 @@ class PreconditionedPrimalDual:
             )
 
     def init(
-        self, problem: Problem, x0: Image, near: PreconditionedPrimalDualState | None = None
+        self, problem: Problem, x0: Image, near: DualState | None = None
     ) -> PreconditionedPrimalDualState:
         refuse_constraint("PreconditionedPrimalDual", problem, "use LBFGS")
         refuse_derivatives("PreconditionedPrimalDual", problem, x0, _ADVICE)
@@ -92,7 +93,7 @@ class PreconditionedPrimalDual:
             x0.new_full((len(x0),), math.inf),
             x0.clone(),
             torch.fft.rfft2(x0),
-            torch.zeros_like(inside(x0)) if near is None else near.p.clone(),
+            dual_start(problem.prior, x0, near),
             _positive(problem.weights(x0)) / self.ratio,
             data_symbol,
             _bounded_away(_symbol(lambda u: inside.adjoint(inside(u)), x0)),

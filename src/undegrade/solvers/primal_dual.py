@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,16 @@ from undegrade.core.objective import Objective
 from undegrade.solvers.refusal import refuse_constraint
 
 PrimalDualProblem = Objective[Convex, Composite]
+
+
+@runtime_checkable
+class DualState(Protocol):
+    """What a primal–dual method begins with near another solution: its image and dual field."""
+
+    @property
+    def x(self) -> Vector: ...
+    @property
+    def p(self) -> Tensor | None: ...
 
 
 @final
@@ -69,7 +79,7 @@ class PrimalDual:
     ratio: float = 0.005
 
     def init(
-        self, problem: PrimalDualProblem, x0: Vector, near: PrimalDualState | None = None
+        self, problem: PrimalDualProblem, x0: Vector, near: DualState | None = None
     ) -> PrimalDualState:
         refuse_constraint("PrimalDual", problem, "`dualize` takes it as the base, or use LBFGS")
         norm = problem.prior.squared_norm(x0).sqrt()
@@ -77,7 +87,7 @@ class PrimalDual:
         weight = problem.weights(x0)
         balanced = self.ratio / (weight * norm).clamp(min=torch.finfo(x0.dtype).tiny)
         step = torch.where(modulus > 0, 1 / modulus, balanced.clamp(max=1e6))
-        p = torch.zeros_like(problem.prior.inner(x0)) if near is None else near.p.clone()
+        p = dual_start(problem.prior, x0, near)
         return PrimalDualState(x0, x0, p, step, 1 / (step * norm**2), problem)
 
     def step(self, problem: PrimalDualProblem, state: PrimalDualState) -> PrimalDualState:
@@ -87,6 +97,13 @@ class PrimalDual:
         theta = (1 + problem.fidelity.modulus(x) * step).rsqrt()
         extrapolated = torch.lerp(state.x, x, per_sample(1 + theta, x))
         return PrimalDualState(x, extrapolated, p, step * theta, state.dual_step / theta, problem)
+
+
+def dual_start(prior: Composite, x0: Vector, near: DualState | None) -> Tensor:
+    """A copy of the dual field nearby, or 0."""
+    if near is None or near.p is None:
+        return torch.zeros_like(prior.inner(x0))
+    return near.p.clone()
 
 
 def relative_gap(problem: PrimalDualProblem, x: Vector, p: Tensor) -> PerSample:
