@@ -46,7 +46,7 @@ def row(eight_bit: bool, every: int) -> dict[str, object]:
         note("seconds", time.perf_counter() - began)
         note("noisy", table.score(m.y, x))
         note("weight 1.1/σ", table.score(ud.Variational(weight=1.1 / STD).restore(m).x, x))
-        discrepancy = ud.Variational(rule="discrepancy").restore(m)
+        discrepancy = ud.Variational(rule=ud.Discrepancy()).restore(m)
         note("discrepancy", table.score(discrepancy.x, x))
         note("oracle", with_oracle(x, m, 1.1 / STD))
         print(path.name, {k: round(v[-1], 2) for k, v in scores.items()}, flush=True)

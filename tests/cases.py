@@ -29,9 +29,12 @@ from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, Physics
 from undegrade.priors.box import Box
+from undegrade.priors.elastic_net import ElasticNet
+from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import GroupNorm
 from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
+from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
 from undegrade.restorers.architecture import (
@@ -232,6 +235,13 @@ def _learned(rows: slice) -> Functional:
     return Objective(fidelity, SmoothedTotalVariation("isotropic"), nn.Parameter(uniform(1)))
 
 
+def _experts() -> FieldsOfExperts:
+    """Filters that do not have mean zero by themselves, and every number a parameter."""
+    filters = dct_filters(3, 4).double() + 0.2 * uniform(4, 3, 3)
+    smoothing = torch.tensor(-3.0, dtype=torch.float64)
+    return FieldsOfExperts(*map(nn.Parameter, (filters, uniform(4, seed=1) - 1, smoothing)))
+
+
 FUNCTIONALS: dict[str, FunctionalCase] = {
     "box": _same(Box(0.2, 0.7), low=0.3),
     "positive": _same(Box(0.0, math.inf), 2, 1, 4, 5, low=0.1),
@@ -241,6 +251,12 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
     "squared sum of absolute values": _same(LpNorm(1, 2), 2, 1, 3, 4),
     "length": _same(LpNorm(2, 1)),
     "squared length": _same(LpNorm(2, 2)),
+    "elastic net": _same(ElasticNet(0.25)),
+    "sobolev": _same(Sobolev(), 2, 1, 3, 5),
+    "sobolev about a kernel": FunctionalCase(
+        lambda rows: Sobolev(uniform(2, 3, 5, 3)[rows]), (2, 3, 5, 3)
+    ),
+    "fields of experts": _same(_experts(), 2, 3, 5, 6),
     "smoothed sum of absolute values": _same(SmoothedLpNorm(1.0, 1.0, 1e-2)),
     "smoothed power": _same(SmoothedLpNorm(1.5, 3.0, 1e-2), 2, 1, 3, 4),
     "total variation": _same(TotalVariation()),

@@ -68,10 +68,14 @@ from .operators.physics import from_physics as from_physics
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid
 from .priors.box import Box as Box
+from .priors.elastic_net import ElasticNet as ElasticNet
+from .priors.fields_of_experts import FieldsOfExperts as FieldsOfExperts
+from .priors.fields_of_experts import dct_filters as dct_filters
 from .priors.finite_difference import FiniteDifference as FiniteDifference
 from .priors.group_norm import GroupNorm as GroupNorm
 from .priors.lp_norm import LpNorm as LpNorm
 from .priors.lp_norm import SmoothedLpNorm as SmoothedLpNorm
+from .priors.sobolev import Sobolev as Sobolev
 from .priors.tikhonov import Tikhonov as Tikhonov
 from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVariation
 from .priors.total_variation import TotalVariation as TotalVariation
@@ -85,6 +89,7 @@ from .restorers.recurrent_inference import RecurrentInference as RecurrentInfere
 from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
+from .restorers.weight import WeightRule as WeightRule
 from .restorers.wiener import Wiener as Wiener
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.dualized import dualize as dualize

@@ -7,10 +7,41 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from undegrade.cli.failure import unknown
+from undegrade.restorers.weight import RULES, WeightRule
 
 T = TypeVar("T")
+_VALUES = ConstructorRegistry()
+
+
+@_VALUES.primitive_rule
+def _weight_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[WeightRule] | None:
+    """A rule that chooses a weight, by its name in RULES."""
+    if info.type is not WeightRule:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="|".join(RULES),
+        instance_from_str=lambda words: look_up(RULES, "rule", words[0]),
+        is_instance=lambda value: value in RULES.values(),
+        str_from_instance=lambda rule: [name for name, known in RULES.items() if known == rule],
+    )
+
+
+@_VALUES.primitive_rule
+def _number_or_auto(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[float | None] | None:
+    """A number, or the word auto where the method is to choose it."""
+    if info.type != (float | None):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FLOAT|auto",
+        instance_from_str=lambda words: None if words[0] in ("auto", "None") else float(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, float),
+        str_from_instance=lambda value: ["auto" if value is None else str(value)],
+    )
 
 
 def parse(form: Callable[..., T], command: str, args: Sequence[str]) -> T:
@@ -22,7 +53,7 @@ def parse(form: Callable[..., T], command: str, args: Sequence[str]) -> T:
     """
     complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), _VALUES:
             return tyro.cli(form, prog=f"undegrade {command}", args=list(args))
     except SystemExit as stop:
         if not stop.code:

@@ -43,7 +43,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Result(Generic[S]):
-    """The iterate that was kept, and how it was reached; status and iterations are per sample."""
+    """The iterate that was kept, and how it was reached; status and iterations are per sample.
+
+    `chosen` has what the method decided by itself, such as the weight of its prior.
+    """
 
     x: Vector
     status: tuple[Status, ...]
@@ -51,6 +54,7 @@ class Result(Generic[S]):
     seconds: float
     state: S = field(repr=False)
     trace: tuple[Record, ...] = field(default=(), repr=False)
+    chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
 
 
 def solve(

@@ -61,9 +61,9 @@ class LpNorm(Convex):
     def prox(self, v: Tensor, step: float | PerSample) -> Tensor:
         match self.p, self.exponent:
             case 1, 1:
-                return _shrink(v, per_sample(step, v))
+                return shrink(v, per_sample(step, v))
             case 1, 2:
-                return _shrink(v, per_sample(_threshold(v, step), v))
+                return shrink(v, per_sample(_threshold(v, step), v))
             case 2, 1:
                 length = norm(v).clamp(min=torch.finfo(v.dtype).tiny)
                 return per_sample((1 - step / length).clamp(min=0), v) * v
@@ -78,7 +78,8 @@ class LpNorm(Convex):
         return torch.zeros_like(dual).masked_fill(dual > slack, torch.inf)
 
 
-def _shrink(v: Tensor, threshold: float | Tensor) -> Tensor:
+def shrink(v: Tensor, threshold: float | Tensor) -> Tensor:
+    """Soft thresholding: every value moved toward 0 by `threshold`, and no further than 0."""
     return v.sign() * (v.abs() - threshold).clamp(min=0)
 
 

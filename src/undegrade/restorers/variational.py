@@ -22,13 +22,14 @@ from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.weight import RULES, Rule, path
+from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import DualState, PrimalDual
 
-TRIAL = 30  # iterations per tried weight, and between two looks at a duality gap, which are dear
+WARM_UP_ITERATIONS = 30  # per tried weight, each from where the last one ended
+GAP_EVERY = 30  # iterations between two duality gaps, each as expensive as an iteration
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
 
 
@@ -74,8 +75,9 @@ class Variational:
         good weight for denoising at every noise level.
 
     Arguments:
-        weight: λ > 0; None chooses it from the noise level of the measurement.
-        rule: how a weight is chosen: least estimated risk, or the discrepancy principle.
+        weight: λ > 0; without one, it is chosen from the noise level of the measurement.
+        rule: how a weight is chosen: `UnbiasedRisk()` (risk), or `Discrepancy()` (discrepancy),
+            which smooths more.
         coupling: which differences form one edge: vectorial ties the colors together.
         smoothing: Huber's δ in units of the [0, 1] range: slopes below it are not called edges.
         tolerance: what may be left to gain, relative to the objective.
@@ -83,7 +85,7 @@ class Variational:
     """
 
     weight: float | None = None
-    rule: Rule = "risk"
+    rule: WeightRule = UnbiasedRisk()
     coupling: Coupling = "vectorial"
     smoothing: float = 0.004
     tolerance: float = 1e-4
@@ -93,7 +95,8 @@ class Variational:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
         plan = self._plan(measurement, weight, x0)
-        return solve(plan.method, plan.problem, x0, stop=plan.stop, observe=observe)
+        result = solve(plan.method, plan.problem, x0, stop=plan.stop, observe=observe)
+        return dataclasses.replace(result, chosen={"weight": weight})
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
@@ -105,12 +108,13 @@ class Variational:
             moved = dataclasses.replace(measurement, y=data)
             begin = x0 if last is None else last.x
             plan = self._plan(moved, weight, begin)
-            return plan.reached(advance(plan.method, plan.problem, begin, TRIAL, near=last))
+            ended = advance(plan.method, plan.problem, begin, WARM_UP_ITERATIONS, near=last)
+            return plan.reached(ended)
 
         trials = path(tried, lambda at: operator(at.x))
         precision = measurement.likelihood.precision(y)
         start = _usual_weight(precision) * _gain(operator, x0)
-        return RULES[self.rule].choose(trials, y, precision, start)
+        return self.rule.choose(trials, y, precision, start)
 
     def objective(
         self, measurement: Measurement, weight: PerSample
@@ -123,7 +127,7 @@ class Variational:
         """The best method for this measurement."""
         y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
         stop = functools.partial(until, iterations=self.iterations)
-        certain = stop(residual=self.tolerance, every=TRIAL)
+        certain = stop(residual=self.tolerance, every=GAP_EVERY)
         objective, prior = self.objective(measurement, weight), self._prior()
         if isinstance(likelihood, Gaussian) and _well_posed(operator, y):
             squares = LeastSquares(operator, y, likelihood.std)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, final
+from typing import Protocol, TypeVar, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ def path(
     return of
 
 
+@runtime_checkable
 class WeightRule(Protocol):
     """How to choose: which score of a weight is driven to its minimum, or to zero."""
 
@@ -125,8 +126,8 @@ class Discrepancy:
         return _root(excess, start, self.evaluations)
 
 
-Rule = Literal["risk", "discrepancy"]
-RULES: dict[Rule, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
+RULES: dict[str, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
+"""What `--rule` names."""
 
 
 def _probe(y: Tensor) -> Tensor:

@@ -1,0 +1,54 @@
+"""The priors that bilevel methods learn or use, against other ways to write them."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.cases import uniform
+from undegrade.priors.elastic_net import ElasticNet
+from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
+from undegrade.priors.lp_norm import LpNorm
+from undegrade.priors.sobolev import Sobolev
+
+
+def test_an_elastic_net_is_its_two_norms() -> None:
+    x = uniform(2, 1, 3, 4) - 0.5
+    torch.testing.assert_close(ElasticNet(0.3)(x), LpNorm(1)(x) + 0.15 * LpNorm(2, 2)(x))
+
+
+def test_sobolev_counts_the_step_down_to_zero_around_a_kernel() -> None:
+    k = uniform(2, 1, 3, 5).numpy()
+    wide = np.pad(k, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    expected = sum((np.diff(wide, axis=a) ** 2).sum((1, 2, 3)) for a in (2, 3))
+    expected = expected + (k**2).sum((1, 2, 3))
+    np.testing.assert_allclose(Sobolev()(torch.from_numpy(k)), expected)
+
+
+def test_the_experts_ignore_a_constant_and_work_per_window() -> None:
+    filters, weights = uniform(2, 3, 3), torch.tensor([-1.0, 0.5], dtype=torch.float64)
+    prior = FieldsOfExperts(filters, weights, torch.tensor(-4.0, dtype=torch.float64))
+    x = uniform(1, 2, 5, 4)
+    torch.testing.assert_close(prior(x + 0.7), prior(x))
+    windows = x.unfold(2, 3, 1).unfold(3, 3, 1)
+    centered = filters - filters.mean((1, 2), keepdim=True)
+    answers = torch.einsum("bcijst,kst->bckij", windows, centered)
+    cost = (answers.square() + np.exp(-4.0)).sqrt().sum((1, 3, 4))
+    torch.testing.assert_close(prior(x), cost @ weights.exp())
+
+
+def test_cosine_filters_are_orthonormal_and_begin_with_the_slopes() -> None:
+    filters = dct_filters(4).double().flatten(1)
+    assert filters.shape == (15, 16)
+    torch.testing.assert_close(filters @ filters.T, torch.eye(15).double(), atol=1e-6, rtol=0)
+    assert filters.sum(1).abs().max() < 1e-6
+    first = dct_filters(4, 2)
+    assert any(torch.allclose(f[0], f[1]) for f in first)  # it varies along one direction only
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="positive, got 0"):
+        ElasticNet(0.0)
+    with pytest.raises(ValueError, match="got 3 and 9"):
+        dct_filters(3, 9)
+    with pytest.raises(ValueError, match=r"got shapes \(2, 3, 3\), \(3,\), \(\)"):
+        FieldsOfExperts(torch.ones(2, 3, 3), torch.zeros(3), torch.tensor(0.0))
