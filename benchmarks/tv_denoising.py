@@ -13,7 +13,7 @@ import torch
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.degradations.random import rounded
+from undegrade.likelihoods.rounding import rounded
 
 STD = 25 / 255
 FACTORS = (0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.1)

@@ -47,10 +47,10 @@ from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
-from .metrics.distortion import luma as luma
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
 from .metrics.distortion import without_border as without_border
+from .metrics.luma import luma as luma
 from .networks.gated_cell import GatedCell as GatedCell
 from .networks.multiscale_cell import MultiscaleCell as MultiscaleCell
 from .networks.residual_cell import ResidualCell as ResidualCell

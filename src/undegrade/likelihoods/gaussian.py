@@ -7,6 +7,7 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
+from undegrade.likelihoods.noise import Noise
 
 
 @final
@@ -64,3 +65,13 @@ class Gaussian(Likelihood):
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """⟨p, y⟩ + ½ std² ‖p‖²."""
         return dot(p, y + 0.5 * per_sample(self.std, p).square() * p)
+
+
+NOISE = Noise(
+    name="gaussian",
+    kind=Gaussian,
+    levels=("std",),
+    unit="STD",
+    physics="GaussianNoise",
+    from_physics=lambda model: (model.sigma,),
+)

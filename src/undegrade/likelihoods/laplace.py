@@ -7,6 +7,7 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
+from undegrade.likelihoods.noise import Noise
 
 
 @final
@@ -69,3 +70,13 @@ class Laplace(Likelihood):
         bound = 1 + torch.finfo(p.dtype).eps ** 0.5
         feasible = (p * per_sample(self.scale, p)).abs().flatten(1).amax(1) <= bound
         return torch.where(feasible, dot(p, y), torch.inf)
+
+
+NOISE = Noise(
+    name="laplace",
+    kind=Laplace,
+    levels=("scale",),
+    unit="SCALE",
+    physics="LaplaceNoise",
+    from_physics=lambda model: (model.b,),
+)

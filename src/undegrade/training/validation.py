@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample
+from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
 from undegrade.core.solver import advance
@@ -19,6 +19,7 @@ from undegrade.degradations.random import (
     SuperResolution,
 )
 from undegrade.learned.rim import RIM
+from undegrade.metrics.distortion import psnr
 from undegrade.training.mixture import Task
 
 
@@ -48,7 +49,7 @@ class Validation:
         for i, picture in enumerate(self.pictures):
             x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
             x, measurement = DEGRADATIONS[name].draw(x, torch.Generator().manual_seed(1000 + i))
-            values.append(decibels(restored(rim, steps, measurement, self.device).cpu(), x)[0])
+            values.append(psnr(restored(rim, steps, measurement, self.device).cpu(), x)[0])
         return float(torch.stack(values).mean())
 
 
@@ -60,17 +61,12 @@ def restored(rim: RIM, steps: int, measurement: Measurement, device: torch.devic
     return advance(rim, problem, operator.initial(y), steps).x.clamp(0, 1)
 
 
-def decibels(x: Image, truth: Image) -> PerSample:
-    """PSNR of every picture, with respect to a range of 1."""
-    return -10 * (x - truth).square().flatten(1).mean(1).log10()
-
-
 def _exactly(std: float) -> Range:
     return std / 255, std / 255
 
 
 DEGRADATIONS: dict[str, Task] = {
-    "color 25 8-bit": Task(Denoising(std=_exactly(25.0), eight_bit=True)),
+    "color 25 8-bit": Task(Denoising(std=_exactly(25.0), bits=8)),
     "color 15": Task(Denoising(std=_exactly(15.0))),
     "color 25": Task(Denoising(std=_exactly(25.0))),
     "color 50": Task(Denoising(std=_exactly(50.0))),
