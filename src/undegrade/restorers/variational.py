@@ -39,6 +39,11 @@ class Reached(NamedTuple):
     x: Image
     p: Tensor | None  # the dual field, where the method has one
 
+    @property
+    def residual(self) -> PerSample:
+        """Not asked for: a duality gap costs as much as an iteration."""
+        return self.x.new_full((len(self.x),), torch.inf)
+
 
 class Plan(NamedTuple):
     """A method, the objective as it takes it, when to stop, and what to go on from."""

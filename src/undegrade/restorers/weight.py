@@ -92,7 +92,7 @@ class UnbiasedRisk:
             divergence = (divergence + along_probe(from_there(weight))) / self.probe
             return misfit - trusted + 2 * divergence.to(misfit)
 
-        return _minimize(risk, start, self.evaluations)
+        return search_minimum(risk, start, self.evaluations)
 
 
 @final
@@ -123,7 +123,7 @@ class Discrepancy:
             misfit = predict(weight) - y
             return (dot(misfit, precision * misfit) / (self.factor * trusted)).log()
 
-        return _root(excess, start, self.evaluations)
+        return search_root(excess, start, self.evaluations)
 
 
 RULES: dict[str, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
@@ -141,7 +141,7 @@ def _probe(y: Tensor) -> Tensor:
     return (2 * signs - 1).to(y).expand_as(y)
 
 
-def _minimize(
+def search_minimum(
     score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int
 ) -> PerSample:
     """Per sample: walk in factors of √2 until the score rises on both sides, then a parabola."""
@@ -177,7 +177,9 @@ def _shift(triple: list[Tensor], new: Tensor, down: Tensor, up: Tensor) -> list[
     ]
 
 
-def _root(score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int) -> PerSample:
+def search_root(
+    score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int
+) -> PerSample:
     """Per sample: the weight where an increasing score is 0, to 2 %, by guarded secant steps."""
     done = torch.zeros_like(start, dtype=torch.bool)
     low, high = torch.full_like(start, -math.inf), torch.full_like(start, math.inf)

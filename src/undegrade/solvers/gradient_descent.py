@@ -65,7 +65,7 @@ class GradientDescent:
         point = Point(x, *problem.value_and_grad(x))
         # A guess that moves no pixel by more than 0.1; later steps know the curvature.
         steepest = point.gradient.abs().flatten(1).amax(1)
-        step = 0.1 / steepest.clamp(min=torch.finfo(x.dtype).tiny)
+        step = 0.1 / steepest.detach().clamp(min=torch.finfo(x.dtype).tiny)
         value, one = point.value, torch.ones_like(point.value)
         unknown = value * 0 + math.inf
         return GradientDescentState(
@@ -81,7 +81,8 @@ class GradientDescent:
         searches = [_search(value, slope, noise) for value, slope, noise in rows]
         point = search_along(problem, x, gradient, direction, searches)
         s, y = point.x - x, point.gradient - gradient
-        step = _next_step(state.step, dot(s, s), dot(s, y))
+        # Step sizes are no part of a derivative: through ⟨s, s⟩/⟨s, y⟩ it would grow without bound.
+        step = _next_step(state.step, dot(s, s), dot(s, y)).detach()
         terms = self.memory * state.terms + 1
         reference = state.reference + (point.value - state.reference) / terms
         floor = torch.finfo(x.dtype).eps * state.magnitude + torch.finfo(x.dtype).tiny

@@ -109,7 +109,7 @@ def search_along(
     """
     while True:
         step = torch.tensor([s.step for s in searches], dtype=x.dtype, device=x.device)
-        point, slope, predicted = _trial(problem, x, gradient, direction, step)
+        point, slope, predicted = evaluate(problem, x, gradient, direction, step)
         rows = torch.stack((point.value, slope, predicted), 1).tolist()
         searches = [s.judge(*row) for s, row in zip(searches, rows, strict=True)]
         if all(s.settled for s in searches):
@@ -117,9 +117,10 @@ def search_along(
         del point  # two images that the next trial has room for
 
 
-def _trial(
+def evaluate(
     problem: Smooth, x: Vector, gradient: Vector, direction: Vector, step: PerSample
 ) -> tuple[Point, PerSample, PerSample]:
+    """The point P(x + step·direction), the slope along the path there, ⟨∇f(x), P(…) − x⟩."""
     ahead = torch.addcmul(x, per_sample(step, x), direction)
     if problem.constraint is None:
         value, slope = problem.value_and_grad(ahead)
