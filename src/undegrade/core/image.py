@@ -44,3 +44,9 @@ def followed(*tensors: Tensor) -> bool:
     # torch.func has no public question for this
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
     return recorded or any(map(wrapped, tensors))
+
+
+def ratio(a: Tensor, b: Tensor) -> Tensor:
+    """The quotient a / b, and 0 where b is 0; differentiable there too."""
+    zero = b == 0
+    return torch.where(zero, 0.0, a / torch.where(zero, 1.0, b))
