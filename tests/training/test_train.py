@@ -74,7 +74,7 @@ def settings(folder: Path, output: Path, **changes) -> TrainingSettings:
 def test_an_interrupted_training_ends_like_an_uninterrupted_one(folder, tmp_path):
     train(settings(folder, tmp_path / "whole"))
     train(settings(folder, tmp_path / "parts", seconds=1e-9, save_every=4))
-    assert load_checkpoint(tmp_path / "parts" / "checkpoint-000000001.pt")["iteration"] == 1
+    assert load_checkpoint(tmp_path / "parts" / "checkpoint-000000001.pt", {})["iteration"] == 1
     train(settings(folder, tmp_path / "parts"))
     whole, parts = (load_file(tmp_path / f / "weights.safetensors") for f in ("whole", "parts"))
     assert whole.keys() == parts.keys()
@@ -139,7 +139,7 @@ def test_training_makes_every_machine_better(folder, tmp_path, design):
     trained = initial_machine(chosen).eval()
     before = pictures(trained, design.steps, ["color 25"])["color 25"]
     train(chosen)
-    trained.load_state_dict(load_checkpoint(tmp_path / "checkpoint-000000060.pt")["model"])
+    trained.load_state_dict(load_checkpoint(tmp_path / "checkpoint-000000060.pt", {})["model"])
     assert pictures(trained, design.steps, ["color 25"])["color 25"] > before + 0.5
 
 
@@ -158,7 +158,7 @@ def test_accumulating_draws_several_batches_and_updates_once(folder, tmp_path):
         output = tmp_path / str(accumulate)
         chosen = settings(folder, output, accumulate=accumulate, iterations=iterations)
         train(replace(chosen, crops=(16, 16), save_every=iterations))
-        states.append(load_checkpoint(output / f"checkpoint-{iterations:09d}.pt"))
+        states.append(load_checkpoint(output / f"checkpoint-{iterations:09d}.pt", {}))
     assert all(map(torch.equal, states[0]["dice"], states[1]["dice"]))
     counts = [s["optimizer"]["state"][p]["count"] for s, p in zip(states, (6, 6), strict=True)]
     assert [s["iteration"] for s in states] == [1, 3]
@@ -184,7 +184,7 @@ def test_weights_say_where_they_come_from(folder, tmp_path):
     assert "crops=(16, 20)" in about["training"]
     assert about["data"] == folder.name
     assert str(folder.parent) not in str(about)
-    average = load_checkpoint(tmp_path / "checkpoint-000000002.pt")["average"]
+    average = load_checkpoint(tmp_path / "checkpoint-000000002.pt", {})["average"]
     assert all(torch.equal(t, average[name]) for name, t in rim.state_dict().items())
 
 
@@ -195,7 +195,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_it_used(folder, tm
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.warns(UserWarning, match=r"checkpoint-000000004.pt is damaged.*earlier one"):
         train(settings(folder, tmp_path / "parts"))
-    content = load_checkpoint(tmp_path / "parts" / "checkpoint-000000006.pt")
+    content = load_checkpoint(tmp_path / "parts" / "checkpoint-000000006.pt", {})
     assert content["iteration"] == 6
 
 

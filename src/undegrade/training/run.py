@@ -71,7 +71,7 @@ class Run:
         self.dice = Generators(host, noise)
         held_out = [] if settings.validate is None else read_pictures((settings.validate,))
         self.validation = Validation(held_out, device)
-        checkpoint, complaints = newest_checkpoint(settings.output)
+        checkpoint, complaints = newest_checkpoint(settings.output, dict[str, Any]())
         for complaint in complaints:
             warnings.warn(f"{complaint}; an earlier one is used", stacklevel=2)
         if checkpoint is not None:
