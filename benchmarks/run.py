@@ -6,6 +6,7 @@ import sys
 NAMES = (
     "tv_speed",
     "memory",
+    "busy",
     "solver_choice",
     "color_deblurring",
     "tv_denoising",

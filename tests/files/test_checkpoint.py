@@ -61,7 +61,7 @@ def test_what_is_written_is_read(tmp_path):
         ({"weights": {**CONTENT["weights"], "a": torch.arange(4.0)}}, r"float32 of \(4,\)"),
         ({"weights": {**CONTENT["weights"], "a": torch.arange(3)}}, "torch.int64"),
         ({"rows": torch.zeros(0, 4)}, r"\(0, 4\)"),
-        ({"name": None}, "NoneType"),
+        ({"name": None}, "is 'None', expected 'machine'"),
     ],
 )  # fmt: skip
 def test_other_content_than_expected_is_one_sentence(tmp_path, change, words):

@@ -28,3 +28,8 @@ def per_sample(value: float | Tensor, like: Tensor) -> float | Tensor:
     if isinstance(value, Tensor):
         return value.to(like).reshape(-1, *(1,) * (like.ndim - 1))
     return value
+
+
+def round_up(size: int, divisor: int) -> int:
+    """The smallest multiple of the divisor that is not less."""
+    return -(-size // divisor) * divisor

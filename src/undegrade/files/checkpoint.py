@@ -42,9 +42,9 @@ def save_checkpoint(path: Path, content: object) -> None:
 def load_checkpoint(path: Path, example: T) -> T:
     """What `save_checkpoint` wrote, in the form and on the devices of an example.
 
-    Every part must be of the type, shape and dtype that it has in the example. Where the example
-    has None or an empty dictionary, anything will do; where it has a tensor of no rows, any number
-    of rows but none. Modules come from the example.
+    Every part must be of the type, shape and dtype that it has in the example, and text the same.
+    Where the example has None or an empty dictionary, anything will do; where it has a tensor of no
+    rows, any number of rows but none. Modules come from the example.
 
     Raises:
         OSError: there is no such file, or it cannot be opened.
@@ -177,6 +177,8 @@ def _leaf(example: object, content: object, at: str) -> object:
             f"{at} is {content.dtype} of {tuple(content.shape)}, "
             f"expected {example.dtype} of {tuple(example.shape)}"
         )
+    if isinstance(example, str) and example != content:
+        raise ValueError(f"{at} is {str(content)[:200]!r}, expected {example[:200]!r}")
     if type(example) is not type(content):
         raise ValueError(f"{at} is of the type {type(content).__name__}, "
                          f"expected {type(example).__name__}")  # fmt: skip
