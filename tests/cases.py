@@ -30,7 +30,7 @@ from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
-from undegrade.operators.physics import LinearPhysics, Physics
+from undegrade.operators.physics import LinearPhysics, from_physics
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
 from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
@@ -176,7 +176,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
     "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
-    "physics": OperatorCase(Physics(Squares(), start=lambda y: y / 2)),
+    "physics": OperatorCase(from_physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
     "low resolution in closed form 2": OperatorCase(LowResolution(_psf(3, 5), 2), (2, 3, 8, 6)),
     "low resolution in closed form 3": OperatorCase(

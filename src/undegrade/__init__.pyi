@@ -63,7 +63,6 @@ from .operators.identity import Identity as Identity
 from .operators.low_resolution import LowResolution as LowResolution
 from .operators.mask import Mask as Mask
 from .operators.physics import LinearPhysics as LinearPhysics
-from .operators.physics import Physics as Physics
 from .operators.physics import from_physics as from_physics
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid

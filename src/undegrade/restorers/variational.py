@@ -9,8 +9,9 @@ from typing import Any, TypeGuard, final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, norm
+from undegrade.core.image import Image, PerSample, norm, ratio
 from undegrade.core.least_squares import LeastSquares
+from undegrade.core.linear_algebra import random_signs
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
@@ -136,12 +137,10 @@ def _well_posed(operator: Operator, y: Tensor) -> TypeGuard[LinearOperator]:
 def _usual_weight(precision: Tensor) -> PerSample:
     """1.1/std, for the mean precision of the trusted entries: where the search begins."""
     total, trusted = precision.flatten(1).sum(1), (precision > 0).flatten(1).sum(1)
-    return 1.1 * (total / trusted.clamp(min=1)).clamp(min=torch.finfo(precision.dtype).tiny).sqrt()
+    return 1.1 * ratio(total, trusted).clamp(min=torch.finfo(precision.dtype).tiny).sqrt()
 
 
 def _gain(operator: Operator, x: Image) -> PerSample:
     """√(‖Jδ‖²/‖δ‖²) for random signs δ: how much of white noise φ lets through."""
-    generator = torch.Generator().manual_seed(1)
-    signs = torch.randint(0, 2, x.shape[1:], generator=generator).to(x) * 2 - 1
-    signs = signs.expand_as(x)
-    return (norm(operator.jvp(x, signs)) / norm(signs)).clamp(min=1e-3)
+    signs = random_signs(x, 1)
+    return (norm(operator.linearize(x)[1](signs)) / norm(signs)).clamp(min=1e-3)
