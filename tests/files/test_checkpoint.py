@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.cases import SOLVERS
-from undegrade.core.solver import advance, solve, until
+from undegrade.core.solver import advance, solve
+from undegrade.core.stopping import Until
 from undegrade.files.checkpoint import (
     checkpoint_path,
     checkpoints,
@@ -143,7 +144,7 @@ def test_any_solver_goes_on_from_its_checkpoint(tmp_path, name):
     """The state of an observer's file steps to the same bits as one that was never written."""
     solver, problem = SOLVERS[name].solver, SOLVERS[name].quadratic()
     x0, path = torch.zeros(2, 1, 5, 6, dtype=torch.float64), tmp_path / "s.pt"
-    solve(solver, problem, x0, stop=until(iterations=3), observe=[checkpoints(path, 0.0)])
+    solve(solver, problem, x0, stop=Until(iterations=3), observe=[checkpoints(path, 0.0)])
     example = advance(solver, problem, x0 + 1, 3)
     loaded = load_checkpoint(path, {"iteration": 0, "state": example})
     assert loaded["iteration"] == 3
@@ -154,5 +155,5 @@ def test_any_solver_goes_on_from_its_checkpoint(tmp_path, name):
 def test_an_observer_writes_no_more_often_than_it_is_told(tmp_path):
     case = SOLVERS["gradient descent"]
     x0, observer = torch.zeros(2, 1, 5, 6, dtype=torch.float64), checkpoints(tmp_path / "s", 3600.0)
-    solve(case.solver, case.quadratic(), x0, stop=until(iterations=3), observe=[observer])
+    solve(case.solver, case.quadratic(), x0, stop=Until(iterations=3), observe=[observer])
     assert not (tmp_path / "s").exists()

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from undegrade.core.image import PerSample
-from undegrade.core.solver import Observer, State
+from undegrade.core.solver import Observer
+from undegrade.core.stopping import State
 from undegrade.files.atomic import replacing
 
 _MAGIC = b"undegrade checkpoint 1\n"
