@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from undegrade.core.stopping import until
 
 from undegrade.bilevel.hypergradient import Implicit, Unrolled
 from undegrade.bilevel.lower_level import LowerLevel
@@ -17,7 +18,7 @@ from undegrade.core.least_squares import LeastSquares
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
-from undegrade.core.solver import Solver, until
+from undegrade.core.solver import Solver
 from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
@@ -399,8 +400,7 @@ def _kernel_learned(rows: slice) -> Bilevel:
         start=y,
     )
     upper = Fidelity(Blur(_psf(3, 3), "replicate"), Gaussian(0.1), y)
-    how = Implicit(tolerance=1e-9)
-    return Bilevel(upper, lower, how, Sobolev(_psf(2, 1, 3, 3)[rows] * 1.1))
+    return Bilevel(upper, lower, Implicit(tolerance=1e-9))
 
 
 def _unrolled_kernel(rows: slice) -> Bilevel:

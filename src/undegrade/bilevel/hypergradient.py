@@ -78,7 +78,7 @@ class Implicit:
                 "problem must be strongly convex"
             )
         pull = pulled(lower.optimality, lower.objective, theta, x)
-        return Evaluation(_grouped(value, theta), -pull(system.finish(solution.x)), x)
+        return Evaluation(_grouped(value, theta), -pull(system.lift(solution.x)), x)
 
 
 @final

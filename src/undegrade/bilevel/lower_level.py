@@ -9,7 +9,8 @@ from torch import Tensor
 
 from undegrade.bilevel.optimality import STATIONARITY, Optimality, Problem, Theta
 from undegrade.core.image import Vector, per_sample
-from undegrade.core.solver import Solver, Status, Stop, solve
+from undegrade.core.solver import Solver, solve
+from undegrade.core.stopping import Status, Stop
 
 
 @final
@@ -32,13 +33,15 @@ class LowerLevel:
 
     objective: Callable[[Tensor], Problem]
     solver: Solver[Any, Any]
-    stop: Stop
+    stop: Stop[Any]
     start: Vector
     optimality: Optimality = STATIONARITY
     precondition: Callable[[Any], Callable[[Vector], Vector]] | None = None
 
     @torch.no_grad()
-    def solve(self, theta: Theta, start: Vector, stop: Stop | None = None) -> tuple[Vector, Any]:
+    def solve(
+        self, theta: Theta, start: Vector, stop: Stop[Any] | None = None
+    ) -> tuple[Vector, Any]:
         """x̂(θ), found from `start`, and the solver's last state; NaN where the solver diverged."""
         problem = self.objective(theta.detach())
         found = solve(self.solver, problem, start, stop=stop or self.stop)

@@ -20,11 +20,11 @@ NO_DEPENDENCE = "the lower problem does not depend on the upper variable"
 
 
 class System(NamedTuple):
-    """The linear system of an adjoint: `matrix` v = `right`, symmetric; `finish`: v ↦ q."""
+    """The linear system of an adjoint: `matrix` v = `right`, symmetric; q = `lift`(v), linear."""
 
     matrix: Callable[[Vector], Vector]
     right: Vector
-    finish: Callable[[Vector], Vector]
+    lift: Callable[[Vector], Vector]
 
 
 @runtime_checkable
@@ -40,7 +40,7 @@ class Optimality(Protocol):
         ...
 
     def adjoint(self, problem: Problem, x: Vector, slope: Vector) -> System:
-        """The system whose solution gives q with (∂F/∂x)ᵀ q = slope."""
+        """The system whose solution gives dℓ = −(∂F/∂θ)ᵀ q for an upper loss of this slope in x."""
         ...
 
 
@@ -102,16 +102,14 @@ class ProximalStep:
     def adjoint(self, problem: Problem, x: Vector, slope: Vector) -> System:
         steepness = self._steepness(problem, self._forward(problem, x))
         curved, moves = hessian(problem.fidelity, x), (steepness > 0).to(x.dtype)
-        extra = (1 - steepness) / (self.step * steepness.clamp(min=torch.finfo(x.dtype).tiny))
+        inverse = moves / steepness.clamp(min=torch.finfo(x.dtype).tiny)
+        extra = (inverse - moves) / self.step
 
         def reduced(v: Vector) -> Vector:
-            return moves * (curved(moves * v) + extra * v)
+            return moves * curved(moves * v) + extra * v
 
-        def finish(v: Vector) -> Vector:
-            v = moves * v
-            return slope + v / self.step - curved(v)
-
-        return System(reduced, moves * slope, finish)
+        # entries where the prox is flat do not change with θ: their q is of no consequence
+        return System(reduced, moves * slope, lambda v: inverse * v / self.step)
 
     def _forward(self, problem: Problem, x: Vector) -> Vector:
         _free(problem)
@@ -119,7 +117,7 @@ class ProximalStep:
 
     def _prox(self, problem: Problem, v: Vector) -> Vector:
         prior: Proximable = problem.prior
-        return prior.prox(v, self.step * problem.weight.to(v))
+        return prior.prox(v, self.step * problem.weights(v))
 
     def _steepness(self, problem: Problem, v: Vector) -> Vector:
         """The derivative of the prox, entry by entry."""

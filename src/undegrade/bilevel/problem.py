@@ -14,9 +14,10 @@ from undegrade.core.image import PerSample, Vector
 
 @final
 class Bilevel(Functional):
-    """θ ↦ upper(x̂(θ)) + penalty(θ), with x̂(θ) the minimizer of the lower problem.
+    """θ ↦ upper(x̂(θ)), with x̂(θ) the minimizer of the lower problem.
 
-    Its gradient is the hypergradient, so that every smooth solver minimizes it, and
+    Its gradient is the hypergradient. So every smooth solver minimizes it, as the fidelity of
+    `Objective(bilevel, penalty, weight)` with a penalty of θ itself, and
     `bilevel(theta).sum().backward()` works for a θ that takes part in differentiation. Second
     derivatives are refused.
 
@@ -27,20 +28,12 @@ class Bilevel(Functional):
     Arguments:
         upper: the loss of a lower solution x.
         lower: the lower problem.
-        hypergradient: how to differentiate through it: `Implicit()` or `Unrolled(steps)`.
-        penalty: a smooth functional of θ itself.
+        hypergradient: how to differentiate through it: `Implicit()` or `Unrolled(steps=…)`.
     """
 
-    def __init__(
-        self,
-        upper: Functional,
-        lower: LowerLevel,
-        hypergradient: Hypergradient,
-        penalty: Functional | None = None,
-    ) -> None:
+    def __init__(self, upper: Functional, lower: LowerLevel, hypergradient: Hypergradient) -> None:
         super().__init__()
-        self.upper, self.lower, self.penalty = upper, lower, penalty
-        self.hypergradient = hypergradient
+        self.upper, self.lower, self.hypergradient = upper, lower, hypergradient
 
     def extra_repr(self) -> str:
         return f"solver={self.lower.solver}, hypergradient={self.hypergradient}"
@@ -54,11 +47,7 @@ class Bilevel(Functional):
 
     def evaluate(self, theta: Theta, start: Vector) -> Evaluation:
         """The value, the hypergradient and the lower solution, whose search begins at `start`."""
-        found = self.hypergradient.evaluate(self.upper, self.lower, theta, start)
-        if self.penalty is None:
-            return found
-        value, gradient = self.penalty.value_and_grad(theta.detach())
-        return Evaluation(found.value + value, found.gradient + gradient, found.x)
+        return self.hypergradient.evaluate(self.upper, self.lower, theta, start)
 
     def hvp(self, x: Vector, v: Vector) -> NoReturn:
         """Refused: the hypergradient is not differentiated again."""

@@ -51,7 +51,10 @@ class ActiveSet:
         ValueError: an objective with a constraint; one that is not strongly convex on the support.
     """
 
-    def init(self, problem: Problem, x0: Vector) -> ActiveSetState:
+    def init(
+        self, problem: Problem, x0: Vector, near: ActiveSetState | None = None
+    ) -> ActiveSetState:
+        del near  # its Hessian is another problem's
         if problem.constraint is not None:
             raise ValueError(
                 "ActiveSet takes no constraint, got "
@@ -121,7 +124,7 @@ def _proximal_step(
 ) -> tuple[Vector, Tensor]:
     """prox(x − t∇f(x)), and the derivative of the prox there, entry by entry, (b n)."""
     ahead = x - per_sample(step, x) * gradient
-    threshold = step * problem.weight.to(x)
+    threshold = step * problem.weights(x)
     near, pull = torch.func.vjp(lambda v: problem.prior.prox(v, threshold), ahead)
     return near, pull(torch.ones_like(ahead))[0].flatten(1)
 
