@@ -15,10 +15,10 @@ import torch
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.degradations.random import rounded
+from undegrade.likelihoods.rounding import rounded
 from undegrade.metrics.distortion import psnr
+from undegrade.metrics.luma import gray
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
-from undegrade.training.mixture import luminance
 
 PUBLISHED = {
     ("color", "8-bit", 25): "CBM3D 30.18, LGD 30.50, RIM 30.84",
@@ -34,7 +34,7 @@ PUBLISHED = {
 def measured(path: Path, i: int, kind: str, values: str, std: int) -> tuple[torch.Tensor, ...]:
     """The truth and its noisy version."""
     x = ud.read_image(path)
-    x = luminance(x) if kind == "gray" else x
+    x = gray(x) if kind == "gray" else x
     eta = ud.Gaussian(std / 255)
     y = eta.sample(x, torch.Generator().manual_seed(1000 + i))
     return x, rounded(y) if values == "8-bit" else y

@@ -28,7 +28,8 @@ from torch import Tensor
 import undegrade as ud
 from benchmarks import table
 from undegrade.degradations.kernel_file import read_kernel
-from undegrade.degradations.random import Deblurring, SuperResolution, rounded
+from undegrade.degradations.random import Deblurring, SuperResolution, measured
+from undegrade.likelihoods.rounding import rounded
 from undegrade.metrics.distortion import psnr
 from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.restorers.variational import Variational
@@ -72,14 +73,13 @@ def even(x: Tensor, factor: int) -> Tensor:
 def shake(data: Path, every: int) -> Iterator[Trial]:
     """LGD's deblurring."""
     for i, x in enumerate(pictures(data, every)):
-        yield Trial("shake 21×21, σ 1–5", x, Deblurring().draw(x, dice(i)), 10)
+        yield Trial("shake 21×21, σ 1–5", *measured(x, Deblurring(), dice(i)), 10)
 
 
 def resolution(data: Path, every: int) -> Iterator[Trial]:
     """LGD's super-resolution."""
     for i, x in enumerate(pictures(data, every)):
-        x = even(x, 2)
-        yield Trial("×2, 13×13, σ 1–5", x, SuperResolution().draw(x, dice(i)))
+        yield Trial("×2, 13×13, σ 1–5", *measured(x, SuperResolution(), dice(i)))
 
 
 def kernels(path: Path, count: int) -> list[Tensor]:

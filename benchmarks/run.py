@@ -6,6 +6,8 @@ import sys
 NAMES = (
     "tv_speed",
     "memory",
+    "gauss_newton",
+    "busy",
     "solver_choice",
     "color_deblurring",
     "tv_denoising",

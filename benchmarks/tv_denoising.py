@@ -13,7 +13,7 @@ import torch
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.degradations.random import rounded
+from undegrade.likelihoods.rounding import rounded
 
 STD = 25 / 255
 FACTORS = (0.55, 0.65, 0.75, 0.85, 0.95, 1.05, 1.2, 1.4, 1.7, 2.1)
@@ -46,7 +46,7 @@ def row(eight_bit: bool, every: int) -> dict[str, object]:
         note("seconds", time.perf_counter() - began)
         note("noisy", table.score(m.y, x))
         note("weight 1.1/σ", table.score(ud.Variational(weight=1.1 / STD).restore(m).x, x))
-        discrepancy = ud.Variational(rule="discrepancy").restore(m)
+        discrepancy = ud.Variational(rule=ud.Discrepancy()).restore(m)
         note("discrepancy", table.score(discrepancy.x, x))
         note("oracle", with_oracle(x, m, 1.1 / STD))
         print(path.name, {k: round(v[-1], 2) for k, v in scores.items()}, flush=True)

@@ -10,20 +10,24 @@ same objective, and `gap` is the largest relative difference of the values that 
 
 import argparse
 import time
-from collections.abc import Callable
 
 import torch
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.degradations.random import Deblurring, Denoising, SuperResolution
+from undegrade.degradations.random import (
+    Deblurring,
+    Denoising,
+    RandomDegradation,
+    SuperResolution,
+    measured,
+)
 
 FACTORS = (0.25, 0.35, 0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)
-Draw = Callable[[torch.Tensor, torch.Generator], ud.Measurement]
-TASKS: dict[str, Draw] = {
-    "denoising 25": Denoising(std=(25 / 255, 25 / 255), eight_bit=True).draw,
-    "deblurring 21×21": Deblurring(size=21).draw,
-    "super-resolution ×2": SuperResolution(factor=2, size=13).draw,
+TASKS: dict[str, RandomDegradation] = {
+    "denoising 25": Denoising(std=(25 / 255, 25 / 255), bits=8),
+    "deblurring 21×21": Deblurring(size=21),
+    "super-resolution ×2": SuperResolution(factor=2, size=13),
 }
 NEARBY = ud.Box(-1.0, 2.0)
 
@@ -61,7 +65,7 @@ def rows_of(task: str, every: int) -> list[dict[str, object]]:
     gaps: list[float] = []
     for i, path in table.pictures("cbsd68", every):
         x = ud.read_image(path)[..., :320, :480]
-        m = TASKS[task](x, torch.Generator().manual_seed(1000 + i))
+        x, m = measured(x, TASKS[task], torch.Generator().manual_seed(1000 + i))
         began = time.perf_counter()
         weight = ud.Variational().choose_weight(m, m.operator.initial(m.y))
         choosing, values = time.perf_counter() - began, []

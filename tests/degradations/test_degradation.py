@@ -1,6 +1,7 @@
 """From words to operators, to a file and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ from undegrade.degradations.description import (
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.files.picture import write_image
 from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
+from undegrade.likelihoods import NOISES
 from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.likelihoods.laplace import Laplace
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
@@ -43,7 +44,7 @@ SPECIFICATIONS = [
 
 @pytest.mark.parametrize("specification", SPECIFICATIONS)
 def test_a_description_gives_back_the_same_degradation(specification, tmp_path):
-    degradation = specification.build(SHAPE, seeded())
+    degradation = specification.draw(SHAPE, seeded())
     write_description(tmp_path / "y.png.json", degradation)
     again = read_description(tmp_path / "y.png.json")
     x = uniform(1, *SHAPE).float()
@@ -67,7 +68,7 @@ def test_words_mean_what_the_functions_do():
 
 def test_the_mask_comes_after_the_decimation_and_that_after_the_blur():
     degradation = DegradationFlags(blur="disk:2", boundary="valid", downsample=2, mask=0.5)
-    built = degradation.build(SHAPE, seeded())
+    built = degradation.draw(SHAPE, seeded())
     x = uniform(1, *SHAPE)
     assert isinstance(built.blur, Blur)
     assert isinstance(built.mask, Mask)
@@ -77,14 +78,14 @@ def test_the_mask_comes_after_the_decimation_and_that_after_the_blur():
 
 @pytest.mark.parametrize("specification", SPECIFICATIONS[:3])
 def test_the_shape_of_the_picture_follows_from_the_measurement(specification):
-    built = specification.build(SHAPE, seeded())
+    built = specification.draw(SHAPE, seeded())
     assert specification.image_shape((1, *built.measured_shape)) == SHAPE
     valid = DegradationFlags(blur="disk:2", boundary="valid", downsample=2)
     assert valid.image_shape(valid.build(SHAPE).measured_shape) == SHAPE
 
 
 def test_about_the_asked_fraction_of_pixels_is_lost_in_all_channels():
-    built = DegradationFlags(mask=0.3).build((3, 200, 200), seeded())
+    built = DegradationFlags(mask=0.3).draw((3, 200, 200), seeded())
     assert built.mask is not None
     assert built.mask.observed.shape == (1, 1, 200, 200)
     assert float(built.mask.observed.mean()) == pytest.approx(0.7, abs=0.01)
@@ -132,7 +133,7 @@ def test_a_perfect_picture_still_has_the_noise_of_rounding():
 )
 def test_bad_words_are_refused_in_one_clear_line(words, message):
     with pytest.raises(ValueError, match=message) as refusal:
-        DegradationFlags(**words).build(SHAPE, seeded())
+        DegradationFlags(**words).draw(SHAPE, seeded())
     assert "\n" not in str(refusal.value)
 
 
@@ -203,7 +204,7 @@ def test_a_picture_of_another_shape_is_refused():
 
 
 def _changed(**changes):
-    built = DegradationFlags(blur="disk:1", mask=0.5, noise="gaussian:0.1").build(SHAPE, seeded())
+    built = DegradationFlags(blur="disk:1", mask=0.5, noise="gaussian:0.1").draw(SHAPE, seeded())
     return json.dumps({**description_of(built), **changes})
 
 
@@ -216,7 +217,7 @@ def _changed(**changes):
         ("[" * 100_000, "is not a description"),
         ("\xff\xfe", "is not a description"),
         ('{"format": "cookbook"}', "expected format 'undegrade degradation' version 1"),
-        (_changed(version=2), "got 'undegrade degradation' version 2"),
+        (_changed(version=3), "got 'undegrade degradation' version 3"),
         (_changed(picture=None), "'picture' must be an object"),
         (_changed(picture={"channels": 3, "height": 40}), "'width' is missing"),
         (_changed(picture={"channels": 3, "height": -4, "width": 3}), "at least one pixel"),
@@ -238,8 +239,17 @@ def _changed(**changes):
         (_changed(noise={"kind": "hiss"}), "noise must be one of"),
         (_changed(noise={"kind": "gaussian", "std": -1}), "positive, got -1"),
         (_changed(noise={"kind": "gaussian"}), "'std' is missing"),
+        (_changed(noise={"kind": "gaussian", "std": 1e39}), "finite levels"),
+        (_changed(noise={"kind": "gaussian", "std": 1}).replace("1}", "1e999}"), "finite levels"),
+        (_changed(noise={"kind": "a" * 10_000}), "noise must be one of"),
+        (_changed(noise={"kind": "\ud800"}), r"got \\ud800"),
+        (_changed(downsample={"factor": 3000}), "at most 16"),
+        (_changed(picture={"channels": 3, "height": 72_000, "width": 90_000}), "too large"),
+        (_changed(picture={"channels": 3, "height": 10**30, "width": 1}), "too large"),
+        (_changed(bits=0), "1 to 16 bits"),
+        (_changed(bits="8"), "a whole number"),
     ],
-    ids=range(25),
+    ids=range(34),
 )
 def test_what_is_no_description_is_refused_in_one_clear_line(text, message, tmp_path):
     file = tmp_path / "y.json"
@@ -248,6 +258,8 @@ def test_what_is_no_description_is_refused_in_one_clear_line(text, message, tmp_
         read_description(file)
     assert "\n" not in str(refusal.value)
     assert str(file) in str(refusal.value)
+    assert len(str(refusal.value)) < 800
+    str(refusal.value).encode()
 
 
 def test_a_missing_description_is_an_error_of_the_system(tmp_path):
@@ -264,10 +276,65 @@ def test_a_batch_of_degradations_has_no_description():
         description_of(noisy)
 
 
-def test_every_kind_of_noise_survives():
-    again = degradation_from(description_of(Degradation(shape=SHAPE, likelihood=Laplace(0.25))))
-    assert isinstance(again.likelihood, Laplace)
-    assert float(again.likelihood.scale) == 0.25
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES.keys())
+def test_every_kind_of_noise_has_a_flag_and_a_description(noise):
+    likelihood = DegradationFlags(noise=f"{noise.name}:0.25").build(SHAPE).likelihood
+    assert type(likelihood) is noise.kind
+    again = degradation_from(description_of(Degradation(shape=SHAPE, likelihood=likelihood)))
+    assert type(again.likelihood) is noise.kind
+    assert dict(again.likelihood.named_buffers()) == dict(likelihood.named_buffers())
+    assert getattr(likelihood, noise.levels[0]) == 0.25
+    assert f"{noise.name}:{noise.unit}" in " ".join(DegradationFlags.__doc__.split())
+
+
+def test_the_first_version_is_still_read():
+    data = description_of(DegradationFlags(blur="disk:1", noise="gaussian:0.1").build(SHAPE))
+    del data["bits"]
+    again = degradation_from({**data, "version": 1})
+    assert description_of(again) == {**data, "bits": None}
+
+
+@pytest.mark.parametrize("bits", [1, 8, 16])
+def test_rounding_is_a_part_of_the_degradation(bits):
+    built = DegradationFlags(noise="gaussian:0.1", bits=bits).build(SHAPE)
+    again = degradation_from(description_of(built))
+    y = again.degrade(uniform(1, *SHAPE), seeded())
+    assert again.bits == bits
+    torch.testing.assert_close(y, (y * (2**bits - 1)).round() / (2**bits - 1))
+    assert 0 <= y.min() < y.max() <= 1
+    plain = DegradationFlags(noise="gaussian:0.1").build(SHAPE).degrade(
+        uniform(1, *SHAPE), seeded()
+    )  # fmt: skip
+    assert (y - plain.clamp(0, 1)).abs().max() <= 0.5001 / (2**bits - 1)
+
+
+def test_the_least_noise_is_that_of_the_rounding():
+    flat = torch.full((1, *SHAPE), 0.5)
+    for bits in (8, 12):
+        likelihood = DegradationFlags(bits=bits).build(SHAPE).measurement(flat).likelihood
+        assert float(likelihood.std) == pytest.approx(1 / ((2**bits - 1) * 12**0.5))
+
+
+def test_the_noise_is_estimated_from_the_seen_pixels_alone():
+    rows, columns = torch.meshgrid(torch.arange(128.0), torch.arange(96.0), indexing="ij")
+    x = (0.5 + 0.2 * torch.sin(rows / 20) * torch.cos(columns / 15)).expand(1, 3, 128, 96)
+    known = DegradationFlags(mask=0.5, noise="gaussian:0.05").draw(x.shape, seeded())
+    unknown = replace(known, likelihood=None)
+    estimated = unknown.measurement(known.degrade(x, seeded())).likelihood
+    assert float(estimated.std) == pytest.approx(0.05, rel=0.15)
+
+
+def test_what_is_lost_measures_exactly_zero():
+    built = DegradationFlags(mask=0.5, noise="gaussian:0.1").draw(SHAPE, seeded())
+    y = built.degrade(uniform(1, *SHAPE), seeded())
+    assert torch.equal(y == 0, (built.mask.observed == 0).expand_as(y))
+
+
+def test_each_image_of_a_batch_has_its_own_kernel_and_mask():
+    built = DegradationFlags(blur="shake:9", mask=0.5).draw((2, *SHAPE), seeded())
+    assert built.blur.psf.shape == (2, 1, 9, 9)
+    assert built.mask.observed.shape == (2, 1, *SHAPE[1:])
+    assert not torch.equal(built.mask.observed[0], built.mask.observed[1])
 
 
 @pytest.mark.parametrize(

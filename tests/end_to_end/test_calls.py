@@ -23,6 +23,7 @@ from undegrade.files.picture import (
 )
 from undegrade.metrics.distortion import psnr
 from undegrade.restorers import RESTORERS
+from undegrade.restorers.weight import Discrepancy
 
 FAST = "--iterations 8 --weight 20"
 DEGRADATIONS = [
@@ -135,6 +136,15 @@ def test_methods_by_name(run: Run, method: str) -> None:
     assert run("restore y.png --output out --method", method)[0] == 0
     truth, restored = read_image("a.png"), read_image("out/y-restored.png")
     assert psnr(restored, truth) > psnr(read_image("y.png"), truth)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_rule_by_its_name_and_a_weight_that_is_chosen(run: Run) -> None:
+    line = "restore a.png --output out --noise gaussian:0.1 --weight auto --rule"
+    assert run(line, "discrepancy")[0] == 0
+    settings = json.loads(Path("out/settings.json").read_text())["settings"]
+    assert (settings["rule"], settings["weight"]) == (str(Discrepancy()), None)
+    assert "did you mean discrepancy?" in run(line, "disrepancy")[2]
 
 
 def test_the_list_of_methods(run: Run) -> None:

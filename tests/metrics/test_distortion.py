@@ -5,7 +5,8 @@ import pytest
 import torch
 from skimage import metrics as theirs
 
-from undegrade.metrics.distortion import luma, psnr, ssim, without_border
+from undegrade.metrics.distortion import psnr, ssim, without_border
+from undegrade.metrics.luma import luma
 
 
 def _pair(channels: int, size: tuple[int, int] = (24, 31)) -> tuple[torch.Tensor, torch.Tensor]:

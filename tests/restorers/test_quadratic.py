@@ -18,6 +18,7 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.restorers.quadratic import Quadratic
+from undegrade.restorers.weight import Discrepancy
 
 
 def test_it_solves_the_normal_equations():
@@ -61,7 +62,10 @@ def test_a_faint_picture_gets_a_large_weight():
 def test_the_discrepancy_principle_leaves_a_residual_of_the_size_of_the_noise():
     x = clouds(1, 3, 48, 40)
     m = measured(Identity(), 0.1, x)
-    result = Quadratic(rule="discrepancy").restore(m)
+    result = Quadratic(rule=Discrepancy()).restore(m)
+    torch.testing.assert_close(
+        result.x, Quadratic(weight=result.chosen["weight"].item()).restore(m).x, atol=1e-3, rtol=0
+    )
     assert 0.097 < (result.x - m.y).square().mean().sqrt() < 0.103
 
 

@@ -67,8 +67,10 @@ def test_the_chosen_weight_is_nearly_the_best(name):
 def test_the_discrepancy_principle_fits_to_the_noise():
     x = picture()
     m = measured(ud.Identity(), ud.Gaussian(0.1), x)
-    restored = ud.Variational(rule="discrepancy", tolerance=1e-5).restore(m).x
-    assert float((restored - m.y).square().mean().sqrt()) == pytest.approx(0.1, rel=0.03)
+    result = ud.Variational(rule=ud.Discrepancy(), tolerance=1e-5).restore(m)
+    again = ud.Variational(weight=float(result.chosen["weight"]), tolerance=1e-5).restore(m)
+    torch.testing.assert_close(result.x, again.x)
+    assert float((result.x - m.y).square().mean().sqrt()) == pytest.approx(0.1, rel=0.03)
 
 
 def test_a_larger_weight_smooths_more():

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from tests.cases import uniform
+from undegrade.core.linear_algebra import impulse_response
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Status
@@ -17,7 +18,6 @@ from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
-from undegrade.restorers.impulse_response import impulse_response
 from undegrade.restorers.wiener import Wiener
 
 

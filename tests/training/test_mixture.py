@@ -35,7 +35,7 @@ def test_the_noise_is_as_strong_as_it_is_said_to_be(name):
         kept = (m.y != 0) & (m.y != 1)
         total = torch.where(kept, fitting, 0).square().flatten(1).sum(1)
         # rounding to 8 bits adds the variance of a level's width
-        variance = std.square() + task.family.eight_bit * (1 / 255) ** 2 / 12
+        variance = std.square() + (task.degradations.bits == 8) * (1 / 255) ** 2 / 12
         ratio = total / kept.flatten(1).sum(1) / variance
         assert ((ratio.sqrt() - 1).abs() < 0.25).all()
 
@@ -43,18 +43,18 @@ def test_the_noise_is_as_strong_as_it_is_said_to_be(name):
 @pytest.mark.parametrize("name", KINDS)
 def test_a_family_gets_the_share_that_it_was_given(name):
     tasks = only(name, gray=0.25).tasks(generator())
-    assert {type(task.family) for task in tasks} == {KINDS[name]}
+    assert {type(task.degradations) for task in tasks} == {KINDS[name]}
     assert sum(task.share for task in tasks) == pytest.approx(2.0)
 
 
 def test_all_boundaries_factors_and_kinds_of_holes_occur():
-    families = [task.family for task in Mixture().tasks(generator())]
+    families = [task.degradations for task in Mixture().tasks(generator())]
     boundaries = {f.boundary for f in families if isinstance(f, Deblurring)}
     assert boundaries == {"periodic", "valid", "replicate"}
     assert {f.factor for f in families if isinstance(f, SuperResolution)} == {2, 3, 4}
     holes = {(f.apart, f.block) for f in families if isinstance(f, Inpainting)}
     assert holes == {(True, 1), (False, 1), (False, 6)}
-    assert {f.eight_bit for f in families} == {True, False}
+    assert {f.bits for f in families} == {None, 8}
 
 
 def test_a_fraction_of_denoising_is_gray():
@@ -67,8 +67,8 @@ def test_crops_are_cut_to_multiples_of_the_factor():
     crops = torch.rand(1, 3, 35, 38, generator=generator())
     for task in only("super_resolution").tasks(generator()):
         x, m = task.draw(crops, generator())
-        assert x.shape[-2] == m.y.shape[-2] * task.family.factor
-        assert x.shape[-1] == m.y.shape[-1] * task.family.factor
+        assert x.shape[-2] == m.y.shape[-2] * task.degradations.factor
+        assert x.shape[-1] == m.y.shape[-1] * task.degradations.factor
 
 
 def test_kernels_sum_to_one_and_differ():
@@ -81,7 +81,7 @@ def test_kernels_sum_to_one_and_differ():
 def test_without_noise_the_finest_is_drawn(name):
     quiet = dict.fromkeys(("noise", "blur_noise", "resolution_noise", "inpainting_noise"), 0.0)
     tasks = only(name, **quiet).tasks(generator())
-    assert {task.family.std for task in tasks} == {(FINEST, FINEST)}
+    assert {task.degradations.std for task in tasks} == {(FINEST, FINEST)}
     assert sum(task.share for task in tasks) == pytest.approx(2.0)
 
 

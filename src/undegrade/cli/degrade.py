@@ -54,7 +54,7 @@ def degrade(command: Degrade) -> None:
     picture = read_picture(source)
     form = replace(picture.form, palette=False).suited_to(target)  # 256 colors are no noise
     generator = torch.Generator().manual_seed(command.seed)
-    degradation = command.known.build(picture.pixels.shape, generator)
+    degradation = command.known.draw(picture.pixels.shape, generator)
     y = degradation.degrade(picture.pixels, generator)
     with appearing_in(target.parent) as folder:
         write_picture(folder / target.name, replace(picture.with_pixels(y), form=form))

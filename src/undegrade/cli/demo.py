@@ -138,7 +138,7 @@ def _case(shown: Demonstration, x: Image, folder: Path, done: int, total: int) -
 def _degrade(shown: Demonstration, x: Image, file: Path) -> Degradation:
     """The same calls in the same order as `undegrade degrade --seed 0`."""
     generator = torch.Generator().manual_seed(0)
-    degradation = shown.known.build(x.shape, generator)
+    degradation = shown.known.draw(x.shape, generator)
     write_image(file, degradation.degrade(x, generator))
     write_description(f"{file}.json", degradation)
     return degradation

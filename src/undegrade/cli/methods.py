@@ -10,6 +10,7 @@ import docstring_parser
 
 from undegrade.cli.parsing import look_up, parse
 from undegrade.restorers import RESTORERS
+from undegrade.restorers.weight import RULES
 
 
 @dataclass(frozen=True)
@@ -45,4 +46,5 @@ def _lines() -> Iterator[str]:
 
 
 def _default(value: object) -> str:
-    return "(auto)" if value is None else str(value)
+    names = [name for name, rule in RULES.items() if rule == value]
+    return names[0] if names else "auto" if value is None else str(value)

@@ -4,26 +4,58 @@ import argparse
 import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from undegrade.cli.failure import unknown
+from undegrade.restorers.weight import RULES, WeightRule
 
 T = TypeVar("T")
+_VALUES = ConstructorRegistry()
 
 
-def parse(form: Callable[..., T], command: str, args: Sequence[str]) -> T:
-    """The dataclass that the arguments describe.
+@_VALUES.primitive_rule
+def _weight_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[WeightRule] | None:
+    """A rule that chooses a weight, by its name in RULES."""
+    if info.type is not WeightRule:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="|".join(RULES),
+        instance_from_str=lambda words: look_up(RULES, "rule", words[0]),
+        is_instance=lambda value: value in RULES.values(),
+        str_from_instance=lambda rule: [name for name, known in RULES.items() if known == rule],
+    )
+
+
+@_VALUES.primitive_rule
+def _number_or_auto(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[float | None] | None:
+    """A number, or the word auto where the method is to choose it."""
+    if info.type != (float | None):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="FLOAT|auto",
+        instance_from_str=lambda words: None if words[0] in ("auto", "None") else float(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, float),
+        str_from_instance=lambda value: ["auto" if value is None else str(value)],
+    )
+
+
+def parse(form: Callable[..., T], command: str, args: Sequence[str], default: T | None = None) -> T:
+    """The dataclass that the arguments describe, beginning with `default` where it is given.
 
     Raises:
         ValueError: they describe none; the message is tyro's, in one line.
         SystemExit: help was asked for and printed.
     """
     complaint = io.StringIO()
+    start: Any = tyro.MISSING_NONPROP if default is None else default
     try:
-        with contextlib.redirect_stderr(complaint):
-            return tyro.cli(form, prog=f"undegrade {command}", args=list(args))
+        with contextlib.redirect_stderr(complaint), _VALUES:
+            return tyro.cli(form, prog=f"undegrade {command}", args=list(args), default=start)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -45,9 +77,15 @@ def _condensed(box: str) -> str:
 
 def named(args: Sequence[str], flag: str, default: str) -> str:
     """The value of a flag that decides which other flags there are."""
+    return taken(args, flag)[0] or default
+
+
+def taken(args: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
+    """The value of such a flag, and the other arguments."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument(flag, dest="value", default=default, nargs="?")
-    return parser.parse_known_args(list(args))[0].value or default
+    parser.add_argument(flag, dest="value", nargs="?")
+    found, rest = parser.parse_known_args(list(args))
+    return found.value, rest
 
 
 def look_up(table: Mapping[str, T], kind: str, name: str) -> T:

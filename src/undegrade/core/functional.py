@@ -1,21 +1,26 @@
 """Real-valued functions of an image: fidelities and priors are the two roles."""
 
 import abc
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.listed import Listed, all_names
 from undegrade.core.operator import LinearOperator
 
 
-class Functional(torch.nn.Module, abc.ABC):
+class Functional(torch.nn.Module, metaclass=Listed):
     """f: image → ℝ, one value per sample."""
 
     if TYPE_CHECKING:
 
         def __call__(self, x: Tensor) -> PerSample: ...
+
+    def __dir__(self) -> list[str]:
+        return all_names(super().__dir__())
 
     @abc.abstractmethod
     def forward(self, x: Tensor) -> PerSample:
@@ -38,6 +43,13 @@ class Functional(torch.nn.Module, abc.ABC):
     def hvp(self, x: Tensor, v: Tensor) -> Tensor:
         """∇²f(x) v, forward over reverse."""
         return torch.func.jvp(self.grad, (x,), (v,))[1]
+
+    def curvature(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """v ↦ C v, symmetric and C ≥ 0: a quadratic model of f about x, as Gauss–Newton takes.
+
+        The Hessian unless overridden, which is right where f is convex and smooth.
+        """
+        return lambda v: self.hvp(x, v)
 
 
 class Proximable(Functional):
@@ -98,6 +110,10 @@ class Composite(Functional):
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
         value, gradient = self.outer.value_and_grad(self.inner(x))
         return value, self.inner.adjoint(gradient)
+
+    def curvature(self, x: Image) -> Callable[[Image], Image]:
+        curved = self.outer.curvature(self.inner(x))
+        return lambda v: self.inner.adjoint(curved(self.inner(v)))
 
     def ascend(self, p: Tensor, x: Image, step: PerSample, weight: PerSample) -> Tensor:
         """The dual half-step: prox of step·(weight·outer)* at p + step·K x."""

@@ -2,9 +2,11 @@
 
 from typing import TypeAlias, overload
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Vector: TypeAlias = Float[Tensor, "b *n"]
 Image: TypeAlias = Float[Tensor, "b c h w"]
 PerSample: TypeAlias = Float[Tensor, "b"]
 
@@ -28,3 +30,9 @@ def per_sample(value: float | Tensor, like: Tensor) -> float | Tensor:
     if isinstance(value, Tensor):
         return value.to(like).reshape(-1, *(1,) * (like.ndim - 1))
     return value
+
+
+def ratio(a: Tensor, b: Tensor) -> Tensor:
+    """The quotient a / b, and 0 where b is 0; differentiable there too."""
+    zero = b == 0
+    return torch.where(zero, 0.0, a / torch.where(zero, 1.0, b))

@@ -7,14 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from undegrade.core.image import PerSample
+from undegrade.core.listed import Listed, all_names
 
 
-class Likelihood(nn.Module, abc.ABC):
+class Likelihood(nn.Module, metaclass=Listed):
     """y ~ p(y | prediction), independent entries given the noiseless prediction φ(x)."""
 
     if TYPE_CHECKING:
 
         def __call__(self, prediction: Tensor, y: Tensor) -> PerSample: ...
+
+    def __dir__(self) -> list[str]:
+        return all_names(super().__dir__())
 
     @abc.abstractmethod
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
@@ -23,6 +27,14 @@ class Likelihood(nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
         """−log p(y | prediction), up to a constant that does not depend on the prediction."""
+
+    @abc.abstractmethod
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """W ≥ 0 of the model −log p(y | u + d) ≈ −log p(y | u) + ⟨slope, d⟩ + ½ Σ W d² about u.
+
+        Fisher's information, E[−∂² log p] over all y that u can give, where that is finite and
+        known; above a kink a parabola that touches and majorizes −log p (the lagged one).
+        """
 
     @abc.abstractmethod
     def precision(self, y: Tensor) -> Tensor:

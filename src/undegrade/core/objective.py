@@ -1,5 +1,6 @@
 """The two roles of functionals in a restoration: a fidelity, and what is minimized with it."""
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
@@ -31,17 +32,16 @@ class Fidelity(Functional):
         return self.likelihood(self.operator(x), self.y)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
-        value, slope = self.likelihood.value_and_grad(self.operator(x), self.y)
-        return value, self.operator.vjp(x, slope)
+        prediction, jacobian = self.operator.linearize(x)
+        value, slope = self.likelihood.value_and_grad(prediction, self.y)
+        del prediction  # room for what comes
+        return value, jacobian.adjoint(slope)
 
-    def gauss_newton(self, x: Image, v: Image) -> Image:
-        """φ′(x)ᵀ H φ′(x) v, with H the Hessian of −log p in the prediction."""
-
-        def slope(prediction: Tensor) -> Tensor:
-            return self.likelihood.value_and_grad(prediction, self.y)[1]
-
-        bent = torch.func.jvp(slope, (self.operator(x),), (self.operator.jvp(x, v),))[1]
-        return self.operator.vjp(x, bent)
+    def curvature(self, x: Image) -> Callable[[Image], Image]:
+        """v ↦ φ′(x)ᵀ W φ′(x) v: the Gauss–Newton product, W the curvature of −log p at φ(x)."""
+        prediction, jacobian = self.operator.linearize(x)
+        curved = self.likelihood.curvature(prediction, self.y)
+        return lambda v: jacobian.adjoint(curved * jacobian(v))
 
 
 F_co = TypeVar("F_co", bound=Functional, covariant=True)
@@ -95,6 +95,11 @@ class Objective(Functional, Generic[F_co, G_co]):
     def hvp(self, x: Image, v: Image) -> Image:
         curved = self.prior.hvp(x, v)
         return torch.addcmul(self.fidelity.hvp(x, v), per_sample(self.weight.to(x), x), curved)
+
+    def curvature(self, x: Image) -> Callable[[Image], Image]:
+        fidelity, prior = self.fidelity.curvature(x), self.prior.curvature(x)
+        weight = per_sample(self.weight.to(x), x)
+        return lambda v: torch.addcmul(fidelity(v), weight, prior(v))
 
     def project(self, x: Image) -> Image:
         """The nearest image in the constraint set."""

@@ -63,7 +63,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Result(Generic[S]):
-    """A restored image and how it was reached; status and iterations are per sample."""
+    """A restored image and how it was reached; status and iterations are per sample.
+
+    `chosen` has what the method decided by itself, such as the weight of its prior.
+    """
 
     x: Image
     status: tuple[Status, ...]
@@ -71,6 +74,7 @@ class Result(Generic[S]):
     seconds: float
     state: S = field(repr=False)
     trace: tuple[Record, ...] = field(default=(), repr=False)
+    chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
 
 
 def until(*, iterations: int, residual: float = 0.0, every: int = 1) -> Stop:

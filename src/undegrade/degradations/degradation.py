@@ -11,15 +11,15 @@ from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator
-from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.likelihoods.noise_level import estimate_noise_std
+from undegrade.degradations.unknown_noise import unknown_noise
+from undegrade.likelihoods.rounding import rounded
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 
-_LEAST_STD = 1 / (255 * 12**0.5)  # rounding to 8 bits: no file is cleaner
+_MOST_BITS = 16
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
@@ -27,7 +27,10 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """y = mask(downsample(blur(x))) + noise; a part that is None did not happen.
+    """y = mask(round(downsample(blur(x)) + noise)); a part that is None did not happen.
+
+    Parts may differ from image to image of a batch: kernels (b c|1 kh kw), masks (b c|1 h w),
+    levels of noise (b,).
 
     Arguments:
         shape: channels, height and width of the picture x.
@@ -35,6 +38,7 @@ class Degradation:
         downsample: the pixels kept of what the blur left.
         mask: the entries seen, in the size of the measurement.
         likelihood: the noise; None where there is none, or where it is not known.
+        bits: of the file that holds the measurement, clipped to [0, 1]; None keeps it as it is.
 
     Raises:
         ValueError: the parts do not fit the shape or each other.
@@ -45,6 +49,7 @@ class Degradation:
     downsample: Downsample | None = None
     mask: Mask | None = None
     likelihood: Likelihood | None = None
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
@@ -55,6 +60,8 @@ class Degradation:
         _check_factor(self.downsample, self._blurred)
         if self.mask is not None:
             _check_mask(self.mask.observed, self.measured_shape)
+        if self.bits is not None and not 1 <= self.bits <= _MOST_BITS:
+            raise ValueError(f"a file has 1 to {_MOST_BITS} bits a sample, got {self.bits}")
 
     @property
     def operator(self) -> LinearOperator:
@@ -83,16 +90,18 @@ class Degradation:
         return size if self.blur is None else self.blur.measured_size(size)
 
     def degrade(self, x: Image, generator: torch.Generator) -> Tensor:
-        """A measurement of x; without a likelihood, φ(x) itself.
+        """A measurement of x; without a likelihood, φ(x) itself. What is lost measures exactly 0.
 
         Raises:
             ValueError: x has another shape than the degradation is for.
         """
         _check_shape("picture", tuple(x.shape[1:]), self.shape)
-        noiseless = self.operator(x)
-        return (
-            noiseless if self.likelihood is None else self.likelihood.sample(noiseless, generator)
-        )
+        y = self.operator(x)
+        if self.likelihood is not None:
+            y = self.likelihood.sample(y, generator)
+        if self.bits is not None:
+            y = rounded(y, self.bits)
+        return y if self.mask is None else torch.where(self.mask.observed.to(y) == 0, 0, y)
 
     def measurement(self, y: Tensor) -> Measurement:
         """What is known about y. Unknown noise is taken as white, its level estimated from y.
@@ -101,11 +110,10 @@ class Degradation:
             ValueError: y has another shape than this degradation makes.
         """
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
-        if self.likelihood is not None:
-            return Measurement(y, self.operator, self.likelihood)
-        observed = None if self.mask is None else self.mask.observed
-        std = estimate_noise_std(y, observed).clamp(min=_LEAST_STD)
-        return Measurement(y, self.operator, Gaussian(std))
+        likelihood = self.likelihood
+        if likelihood is None:
+            likelihood = unknown_noise(y, self.operator, self.bits or 8)  # most files have 8 bits
+        return Measurement(y, self.operator, likelihood)
 
 
 def _composed(outer: LinearOperator, inner: LinearOperator) -> LinearOperator:

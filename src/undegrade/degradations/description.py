@@ -15,23 +15,18 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.kernel_file import checked_kernel
 from undegrade.files.atomic import replacing
-from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.likelihoods.laplace import Laplace
-from undegrade.likelihoods.poisson import Poisson
-from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.likelihoods import NOISES
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
-_FORMAT, _VERSION = "undegrade degradation", 1
+_FORMAT, _VERSION = "undegrade degradation", 2
+_READABLE = (1, 2)  # the first knew nothing of rounding
 
-_NOISES: dict[str, tuple[type[Likelihood], tuple[str, ...]]] = {
-    "gaussian": (Gaussian, ("std",)),
-    "laplace": (Laplace, ("scale",)),
-    "poisson": (Poisson, ("peak",)),
-    "salt-and-pepper": (SaltAndPepper, ("fraction", "std")),
-}
+_MOST_ENTRIES = 1 << 30  # of a picture: no description makes a small file ask for all the memory
+_LARGEST_FACTOR = 16  # of a downsampling that can still be undone
+_LONGEST = 300  # characters of a complaint: what a file says goes into it
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -61,7 +56,8 @@ def read_description(path: str | Path) -> Degradation:
         data = json.loads(content, parse_constant=_refuse_constant)
         return degradation_from(_typed(data, dict, "the description"))
     except (ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{path} is not a description of a degradation: {error}") from error
+        reason = str(error)[:_LONGEST].encode("ascii", "backslashreplace").decode()
+        raise ValueError(f"{path} is not a description of a degradation: {reason}") from error
 
 
 def description_of(degradation: Degradation) -> Json:
@@ -80,6 +76,7 @@ def description_of(degradation: Degradation) -> Json:
         "downsample": None if downsample is None else {"factor": downsample.factor},
         "mask": None if mask is None else _mask_data(mask),
         "noise": None if degradation.likelihood is None else _noise_data(degradation.likelihood),
+        "bits": degradation.bits,
     }
 
 
@@ -89,13 +86,15 @@ def degradation_from(data: Json) -> Degradation:
     Raises:
         ValueError: a field is missing, of another type, or has an impossible value.
     """
-    if data.get("format") != _FORMAT or data.get("version") != _VERSION:
+    if data.get("format") != _FORMAT or data.get("version") not in _READABLE:
         raise ValueError(
-            f"expected format {_FORMAT!r} version {_VERSION}, "
+            f"expected format {_FORMAT!r} version 1 or 2, "
             f"got {data.get('format')!r} version {data.get('version')!r}"
         )
     picture = _field(data, "picture", dict)
     channels, height, width = (_field(picture, k, int) for k in ("channels", "height", "width"))
+    if channels * height * width > _MOST_ENTRIES:
+        raise ValueError(f"a picture of {channels} × {height}×{width} entries is too large")
     blur, downsample, mask, noise = (
         None if data.get(key) is None else _field(data, key, dict)
         for key in ("blur", "downsample", "mask", "noise")
@@ -103,9 +102,10 @@ def degradation_from(data: Json) -> Degradation:
     return Degradation(
         shape=(channels, height, width),
         blur=None if blur is None else _blur_from(blur),
-        downsample=None if downsample is None else Downsample(_field(downsample, "factor", int)),
+        downsample=None if downsample is None else _downsample_from(downsample),
         mask=None if mask is None else _mask_from(mask),
         likelihood=None if noise is None else _noise_from(noise),
+        bits=None if data.get("bits") is None else _field(data, "bits", int),
     )
 
 
@@ -125,6 +125,13 @@ def _blur_from(data: Json) -> Blur:
     numbers = [_typed(value, float, "a kernel value") for value in values]
     psf = torch.tensor(numbers, dtype=torch.float64).reshape(shape)
     return Blur(checked_kernel(psf, "blur"), cast(Boundary, boundary))
+
+
+def _downsample_from(data: Json) -> Downsample:
+    factor = _field(data, "factor", int)
+    if factor > _LARGEST_FACTOR:
+        raise ValueError(f"the factor of a downsampling is at most {_LARGEST_FACTOR}, got {factor}")
+    return Downsample(factor)
 
 
 def _mask_data(mask: Mask) -> Json:
@@ -148,20 +155,19 @@ def _mask_from(data: Json) -> Mask:
 
 
 def _noise_data(likelihood: Likelihood) -> Json:
-    for kind, (noise, names) in _NOISES.items():
-        if type(likelihood) is noise:
+    for noise in NOISES.values():
+        if type(likelihood) is noise.kind:
             buffers = dict(likelihood.named_buffers())
-            one = {name: _of_one_image(buffers[name], 1, "noise").item() for name in names}
-            return {"kind": kind} | {name: _short(value) for name, value in one.items()}
+            one = {name: _of_one_image(buffers[name], 1, "noise").item() for name in noise.levels}
+            return {"kind": noise.name} | {name: _short(value) for name, value in one.items()}
     raise ValueError(f"noise of the kind {type(likelihood).__name__} has no description")
 
 
 def _noise_from(data: Json) -> Likelihood:
     kind = _field(data, "kind", str)
-    if kind not in _NOISES:
-        raise ValueError(f"noise must be one of {', '.join(_NOISES)}, got {kind}")
-    likelihood, names = _NOISES[kind]
-    return likelihood(*(_field(data, name, float) for name in names))
+    if kind not in NOISES:
+        raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {kind}")
+    return NOISES[kind](*(_field(data, name, float) for name in NOISES[kind].levels))
 
 
 def _of_one_image(values: Tensor, batched: int, what: str) -> Tensor:

@@ -12,11 +12,9 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.degradations.kernel_file import read_kernel
 from undegrade.files.picture import read_image
-from undegrade.kernels.camera_shake import camera_shake_psf
+from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
-from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.likelihoods.poisson import Poisson
-from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.likelihoods import NOISES
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
@@ -31,18 +29,12 @@ _FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
 }
 _REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
 
-_NOISES: dict[str, tuple[str, Callable[[float], Likelihood]]] = {
-    "gaussian": ("STD", Gaussian),
-    "poisson": ("PEAK", Poisson),
-    "salt-and-pepper": ("FRACTION", SaltAndPepper),
-}
-
 _BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DegradationFlags:
-    """What is known of how a picture was degraded: y = mask(downsample(blur(x))) + noise.
+    """What is known of how a picture was degraded: y = mask(round(downsample(blur(x)) + noise)).
 
     Arguments:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
@@ -51,8 +43,9 @@ class DegradationFlags:
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are.
-        noise: gaussian:STD in units of the range from 0 to 1, poisson:PEAK in photons at white, or
-            salt-and-pepper:FRACTION of the entries.
+        noise: gaussian:STD or laplace:SCALE in units of the range from 0 to 1, poisson:PEAK in
+            photons at white, or salt-and-pepper:FRACTION of the entries.
+        bits: of the file that holds the degraded picture, clipped to [0, 1] and rounded; 1 to 16.
 
     Raises:
         ValueError: a word or number that means nothing; the message says what was expected.
@@ -63,6 +56,7 @@ class DegradationFlags:
     downsample: int | None = None
     mask: float | str | None = None
     noise: str | None = None
+    bits: int | None = None
 
     def __post_init__(self) -> None:
         self._likelihood()
@@ -72,41 +66,49 @@ class DegradationFlags:
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"the fraction of lost pixels lies from 0 to 1, got {fraction}")
 
-    def build(
-        self, shape: tuple[int, ...], generator: torch.Generator | None = None
-    ) -> Degradation:
+    def build(self, shape: tuple[int, ...]) -> Degradation:
         """The degradation of pictures of a shape (…, c, h, w); see also `image_shape`.
 
-        Arguments:
-            shape: of the undegraded picture.
-            generator: draws the kernel of `shake` and the mask of a fraction. Without it these are
-                refused: what was random cannot be known from its distribution.
+        Raises:
+            ValueError: the parts do not fit the shape; a file cannot be used; something is random:
+                what was random cannot be known from its distribution.
+        """
+        return self._built(shape, None)
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
+        """As `build`, with the kernel of `shake` and the mask of a fraction drawn for every image.
 
         Raises:
-            ValueError: the parts do not fit the shape; a file cannot be used; something is random.
+            ValueError: the parts do not fit the shape; a file cannot be used.
         """
-        full: Shape = (shape[-3], shape[-2], shape[-1])
-        blur, downsample = self._blur(generator), self._downsample()
+        return self._built(shape, generator)
+
+    def _built(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Degradation:
+        *batch, channels, height, width = shape
+        count = math.prod(batch)
+        full: Shape = (channels, height, width)
+        blur, downsample = self._blur(count, generator), self._downsample()
         maskless = Degradation(shape=full, blur=blur, downsample=downsample)
         return Degradation(
             shape=full,
             blur=blur,
             downsample=downsample,
-            mask=self._mask(maskless.measured_shape, generator),
+            mask=self._mask(count, maskless.measured_shape, generator),
             likelihood=self._likelihood(),
+            bits=self.bits,
         )
 
     def image_shape(self, measured: tuple[int, ...]) -> Shape:
         """Channels, height and width of the picture that a measurement (…, c, h, w) is of."""
         factor = self.downsample or 1
-        blur = self._blur(None) if self.boundary == "valid" else None
+        blur = self._blur(1, None) if self.boundary == "valid" else None
         extra = (0, 0) if blur is None else (2 * blur.margin[0], 2 * blur.margin[1])
         return measured[-3], factor * measured[-2] + extra[0], factor * measured[-1] + extra[1]
 
-    def _blur(self, generator: torch.Generator | None) -> Blur | None:
+    def _blur(self, count: int, generator: torch.Generator | None) -> Blur | None:
         if self.blur is None:
             return None
-        return Blur(_kernel(self.blur, generator), self.boundary)
+        return Blur(_kernel(self.blur, count, generator), self.boundary)
 
     def _downsample(self) -> Downsample | None:
         return None if self.downsample is None else Downsample(self.downsample)
@@ -115,11 +117,11 @@ class DegradationFlags:
         if self.noise is None:
             return None
         kind, _, number = self.noise.partition(":")
-        if kind not in _NOISES:
-            known = ", ".join(f"{name}:{what}" for name, (what, _) in _NOISES.items())
+        if kind not in NOISES:
+            known = ", ".join(f"{name}:{noise.unit}" for name, noise in NOISES.items())
             raise ValueError(f"noise must be one of {known}, got {self.noise!r}")
-        what, likelihood = _NOISES[kind]
-        return likelihood(_number(number, f"{kind}:{what}", self.noise))
+        noise = NOISES[kind]
+        return noise(_number(number, f"{kind}:{noise.unit}", self.noise))
 
     def _fraction_lost(self) -> float | None:
         """The fraction; None where there is no mask, or one from a file."""
@@ -128,7 +130,7 @@ class DegradationFlags:
         except ValueError:
             return None
 
-    def _mask(self, shape: Shape, generator: torch.Generator | None) -> Mask | None:
+    def _mask(self, count: int, shape: Shape, generator: torch.Generator | None) -> Mask | None:
         if self.mask is None:
             return None
         fraction = self._fraction_lost()
@@ -139,14 +141,15 @@ class DegradationFlags:
                 f"which pixels a mask of {fraction} lost is random: give the description that was "
                 f"written with the picture, or a mask file"
             )
-        chance = torch.rand(shape[1:], generator=generator, device=generator.device)
+        grid = count, 1, *shape[1:]
+        chance = torch.rand(grid, generator=generator, device=generator.device)
         return Mask(chance >= fraction)
 
 
-def _kernel(text: str, generator: torch.Generator | None) -> Tensor:
+def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
     kind, *numbers = text.split(":")
     if kind == "shake":
-        return _shake(text, numbers, generator)
+        return _shake(text, numbers, count, generator)
     if kind not in _FORMULAS:
         return _kernel_from_file(text)
     names, formula = _FORMULAS[kind]
@@ -159,7 +162,7 @@ def _kernel(text: str, generator: torch.Generator | None) -> Tensor:
     return formula(*values)
 
 
-def _shake(text: str, numbers: list[str], generator: torch.Generator | None) -> Tensor:
+def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator | None) -> Tensor:
     if len(numbers) != 1 or not numbers[0].isdecimal() or int(numbers[0]) > _LARGEST:
         raise ValueError(
             f"expected the blur as shake:SIZE, an odd number up to {_LARGEST}, got {text!r}"
@@ -169,7 +172,7 @@ def _shake(text: str, numbers: list[str], generator: torch.Generator | None) -> 
             f"the kernel of {text!r} is random: give the description that was written with the "
             f"picture, or a kernel file"
         )
-    return camera_shake_psf(int(numbers[0]), generator)
+    return camera_shake_psfs(count, int(numbers[0]), generator)
 
 
 def _kernel_from_file(text: str) -> Tensor:

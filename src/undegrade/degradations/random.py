@@ -1,20 +1,21 @@
-"""The random degradations of the papers' experiments, for whole batches: every image its own."""
+"""Random degradations, for whole batches: every image its own."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, per_sample
+from undegrade.core.image import Image
+from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
-from undegrade.core.operator import Operator
+from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.super_resolution import super_resolution_psfs
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
-from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
@@ -23,10 +24,23 @@ Range = tuple[float, float]
 
 
 @runtime_checkable
-class Family(Protocol):
-    """Degradations of one kind: one of them for every image of a batch."""
+class RandomDegradation(Protocol):
+    """Degradations of one kind: `draw` gives one of them for every image of a batch.
 
-    def draw(self, x: Image, generator: torch.Generator) -> Measurement: ...
+    The shape of what is drawn is that of the pictures (b, c, h, w), or the largest part of it that
+    the degradation takes.
+    """
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation: ...
+
+
+def measured(
+    x: Image, degradations: RandomDegradation, generator: torch.Generator
+) -> tuple[Tensor, Measurement]:
+    """The part of every picture that its degradation takes, and a measurement of it."""
+    drawn = degradations.draw(x.shape, generator)
+    x = x[..., : drawn.shape[1], : drawn.shape[2]]
+    return x, drawn.measurement(drawn.degrade(x, generator))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +49,17 @@ class Denoising:
 
     Arguments:
         std: range of the standard deviation.
-        eight_bit: measurements are clipped to [0, 1] and rounded to 8 bits, as a file holds them;
-            otherwise they keep the noise whole. The two are different benchmarks.
+        bits: measurements are clipped to [0, 1] and rounded to as many bits, as a file holds them;
+            None keeps the noise whole. The two are different benchmarks.
     """
 
     std: Range = (5 / 255, 50 / 255)
-    eight_bit: bool = False
+    bits: int | None = None
 
-    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
-        """A measurement of every image."""
-        return _measured(x, Identity(), self.std, self.eight_bit, generator)
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
+        """One level for every image."""
+        likelihood = _noise(self.std, shape, generator)
+        return Degradation(shape=_of_one(shape), likelihood=likelihood, bits=self.bits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,23 +72,27 @@ class Deblurring:
         boundary: `valid` in the papers.
         psfs: kernels to choose from, (n 1 size size), each turned and mirrored at random; new
             random walks for every image when not given (about a millisecond each).
-        eight_bit: measurements are clipped and rounded to 8 bits.
+        bits: measurements are clipped and rounded to as many bits.
     """
 
     size: int = 21
     std: Range = (1 / 255, 5 / 255)
     boundary: Boundary = "valid"
     psfs: Tensor | None = None
-    eight_bit: bool = False
+    bits: int | None = None
 
-    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
-        """A measurement of every image."""
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
+        """One kernel and level for every image."""
         if self.psfs is None:
-            psfs = camera_shake_psfs(len(x), self.size, generator)
+            psfs = camera_shake_psfs(shape[0], self.size, generator)
         else:
-            psfs = _chosen(self.psfs, len(x), generator)
-        operator = Blur(psfs.to(x), self.boundary)
-        return _measured(x, operator, self.std, self.eight_bit, generator)
+            psfs = _chosen(self.psfs, shape[0], generator)
+        return Degradation(
+            shape=_of_one(shape),
+            blur=Blur(psfs, self.boundary),
+            likelihood=_noise(self.std, shape, generator),
+            bits=self.bits,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +106,7 @@ class SuperResolution:
         boundary: of the blur.
         variances, roughness: of the kernels, see `super_resolution_psfs`.
         psfs: kernels to choose from instead, as for `Deblurring`.
-        eight_bit: measurements are clipped and rounded to 8 bits.
+        bits: measurements are clipped and rounded to as many bits.
     """
 
     factor: int = 2
@@ -97,13 +116,13 @@ class SuperResolution:
     variances: Range = (0.35, 5.0)
     roughness: float = 0.4
     psfs: Tensor | None = None
-    eight_bit: bool = False
+    bits: int | None = None
 
-    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
-        """A measurement of every image; its sides must be multiples of the factor."""
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
+        """One kernel and level for every image, whose sides are cut to multiples of the factor."""
         if self.psfs is None:
             psfs = super_resolution_psfs(
-                len(x),
+                shape[0],
                 self.factor,
                 generator,
                 size=self.size,
@@ -111,9 +130,16 @@ class SuperResolution:
                 roughness=self.roughness,
             )
         else:
-            psfs = _chosen(self.psfs, len(x), generator)
-        operator = Downsample(self.factor) @ Blur(psfs.to(x), self.boundary)
-        return _measured(x, operator, self.std, self.eight_bit, generator)
+            psfs = _chosen(self.psfs, shape[0], generator)
+        channels, *sides = _of_one(shape)
+        height, width = (n // self.factor * self.factor for n in sides)
+        return Degradation(
+            shape=(channels, height, width),
+            blur=Blur(psfs, self.boundary),
+            downsample=Downsample(self.factor),
+            likelihood=_noise(self.std, shape, generator),
+            bits=self.bits,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,54 +151,51 @@ class Inpainting:
         std: range of the standard deviation.
         block: what is lost are squares of this many pixels a side.
         apart: each channel loses pixels of its own; otherwise all lose the same ones.
-        eight_bit: measurements are clipped and rounded to 8 bits.
+        bits: measurements are clipped and rounded to as many bits.
     """
 
     lost: Range = (0.1, 0.9)
     std: Range = (1 / 255, 5 / 255)
     block: int = 1
     apart: bool = False
-    eight_bit: bool = False
+    bits: int | None = None
 
-    def draw(self, x: Image, generator: torch.Generator) -> Measurement:
-        """A measurement of every image; it is exactly 0 where a pixel is lost."""
-        b, c, h, w = x.shape
-        lost = per_sample(_uniform(self.lost, b, x, generator), x)
-        grid = b, c if self.apart else 1, -(-h // self.block), -(-w // self.block)
-        chance = torch.rand(grid, generator=generator, device=generator.device).to(x)
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
+        """One mask and level for every image."""
+        count, (channels, height, width) = shape[0], _of_one(shape)
+        lost = _uniform(self.lost, count, generator).reshape(-1, 1, 1, 1)
+        rows, columns = (math.ceil(n / self.block) for n in (height, width))
+        grid = count, channels if self.apart else 1, rows, columns
+        chance = torch.rand(grid, generator=generator, device=generator.device)
         whole = chance.repeat_interleave(self.block, 2).repeat_interleave(self.block, 3)
-        operator = Mask((whole[..., :h, :w] >= lost).to(x))
-        seen = _measured(x, Identity(), self.std, self.eight_bit, generator)
-        return Measurement(operator(seen.y), operator, seen.likelihood)
+        return Degradation(
+            shape=(channels, height, width),
+            mask=Mask(whole[..., :height, :width] >= lost),
+            likelihood=_noise(self.std, shape, generator),
+            bits=self.bits,
+        )
 
 
-def rounded(y: Tensor) -> Tensor:
-    """What an 8-bit file holds of a measurement: clipped to [0, 1], a multiple of 1/255."""
-    return (y.clamp(0, 1) * 255).round() / 255
+def _of_one(shape: tuple[int, ...]) -> Shape:
+    return shape[-3], shape[-2], shape[-1]
 
 
-def _measured(
-    x: Image, operator: Operator, std: Range, eight_bit: bool, generator: torch.Generator
-) -> Measurement:
-    likelihood = Gaussian(_uniform(std, len(x), x, generator))
-    y = likelihood.sample(operator(x), generator)
-    return Measurement(rounded(y) if eight_bit else y, operator, likelihood)
+def _noise(std: Range, shape: tuple[int, ...], generator: torch.Generator) -> Likelihood:
+    return Gaussian(_uniform(std, shape[0], generator))
 
 
-def _uniform(between: Range, count: int, like: Tensor, generator: torch.Generator) -> Tensor:
+def _uniform(between: Range, count: int, generator: torch.Generator) -> Tensor:
     low, high = between
-    return low + (high - low) * torch.rand(count, generator=generator, device=generator.device).to(
-        like
-    )
+    return low + (high - low) * torch.rand(count, generator=generator, device=generator.device)
 
 
 def _chosen(psfs: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Random members, each in one of its eight orientations."""
+    """Random members, each in one of its eight orientations, on the generator's device."""
 
     def whole(most: int) -> Tensor:
-        draws = torch.randint(most, (count,), generator=generator, device=generator.device)
-        return draws.to(psfs.device)
+        return torch.randint(most, (count,), generator=generator, device=generator.device)
 
+    psfs = psfs.to(generator.device)
     chosen, ways = psfs[whole(len(psfs))], whole(8).reshape(-1, 1, 1, 1)
     chosen = torch.where(ways % 2 == 1, chosen.flip(-1), chosen)
     chosen = torch.where(ways // 2 % 2 == 1, chosen.flip(-2), chosen)

@@ -2,14 +2,13 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.degradations.flags import DegradationFlags
-from undegrade.degradations.random import rounded
 from undegrade.evaluation.restoration import run_trial, score
 from undegrade.files.picture import read_image
 from undegrade.files.tables import read_rows, write_rows
@@ -109,9 +108,10 @@ def as_markdown(rows: Sequence[Row]) -> str:
 def _scores(benchmark: Benchmark, image: Path, key: Sequence[str]) -> dict[str, str]:
     x = read_image(image)
     draw = torch.Generator().manual_seed(benchmark.seed + zlib.crc32(image.name.encode()))
-    degradation = benchmark.degradations[key[1]].build(x.shape, draw)
+    flags = benchmark.degradations[key[1]]
+    flags = replace(flags, bits=8) if benchmark.eight_bit else flags
+    degradation = flags.draw(x.shape, draw)
     y = degradation.degrade(x, draw)
-    y = rounded(y) if benchmark.eight_bit else y
     measurement: Measurement = degradation.measurement(y)
     before = score(measurement.operator.initial(y), x)
     trial = run_trial(benchmark.methods[key[2]], measurement)

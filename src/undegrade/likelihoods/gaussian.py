@@ -7,6 +7,7 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
+from undegrade.likelihoods.noise import Noise
 
 
 @final
@@ -53,6 +54,11 @@ class Gaussian(Likelihood):
         value = 0.5 * dot(difference, difference) / variance
         return value, difference / per_sample(variance, difference)
 
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """1/std², exactly."""
+        del prediction
+        return self.precision(y)
+
     def precision(self, y: Tensor) -> Tensor:
         return per_sample(self.std, y).square().reciprocal().expand_as(y)
 
@@ -64,3 +70,13 @@ class Gaussian(Likelihood):
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """⟨p, y⟩ + ½ std² ‖p‖²."""
         return dot(p, y + 0.5 * per_sample(self.std, p).square() * p)
+
+
+NOISE = Noise(
+    name="gaussian",
+    kind=Gaussian,
+    levels=("std",),
+    unit="STD",
+    physics="GaussianNoise",
+    from_physics=lambda model: (model.sigma,),
+)

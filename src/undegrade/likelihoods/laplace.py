@@ -7,6 +7,9 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
+from undegrade.likelihoods.noise import Noise
+
+_FLAT = 1e-2  # in scales: closer to the kink the parabola, which would be a wall, stays as it is
 
 
 @final
@@ -55,6 +58,11 @@ class Laplace(Likelihood):
         slope = (prediction - y).sign() / per_sample(self.scale, y)
         return self(prediction, y), slope
 
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """1/(scale·|u − y|): the parabola that touches |u − y|/scale on both sides of the kink."""
+        scale = per_sample(self.scale, y)
+        return 1 / (scale * torch.maximum((prediction - y).abs(), _FLAT * scale))
+
     def precision(self, y: Tensor) -> Tensor:
         return (0.5 / per_sample(self.scale, y).square()).expand_as(y)
 
@@ -69,3 +77,13 @@ class Laplace(Likelihood):
         bound = 1 + torch.finfo(p.dtype).eps ** 0.5
         feasible = (p * per_sample(self.scale, p)).abs().flatten(1).amax(1) <= bound
         return torch.where(feasible, dot(p, y), torch.inf)
+
+
+NOISE = Noise(
+    name="laplace",
+    kind=Laplace,
+    levels=("scale",),
+    unit="SCALE",
+    physics="LaplaceNoise",
+    from_physics=lambda model: (model.b,),
+)

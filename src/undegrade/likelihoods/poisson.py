@@ -1,12 +1,13 @@
 """Photon noise: little light, noise that grows with the signal."""
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, per_sample
 from undegrade.core.likelihood import Likelihood
+from undegrade.likelihoods.noise import Noise
 
 _PHOTONS = 0.1  # expected count below which −log p goes on as a parabola
 
@@ -59,6 +60,12 @@ class Poisson(Likelihood):
         u, below = prediction.clamp(min=low), (prediction - low).clamp(max=0)
         return value, peak * (1 - y / u) + self._curvature(y) * below
 
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """peak/u, Fisher's information; the parabola's own curvature where that takes over."""
+        peak, low, y = self._constants(y)
+        fisher = peak / prediction.clamp(min=low)
+        return torch.where(prediction < low, self._curvature(y), fisher)
+
     def precision(self, y: Tensor) -> Tensor:
         """peak²/(n + 1) for n = peak·y photons.
 
@@ -100,3 +107,19 @@ class Poisson(Likelihood):
         """Of the parabola: that of −log p where it begins, as for one photon at least."""
         peak = per_sample(self.peak, y)
         return (peak * y).clamp(min=1) * (peak / _PHOTONS).square()
+
+
+def _peak(model: Any) -> tuple[Tensor]:
+    if not bool(model.normalize):
+        raise ValueError("Poisson noise must be normalized to the range of the image")
+    return (1 / model.gain,)
+
+
+NOISE = Noise(
+    name="poisson",
+    kind=Poisson,
+    levels=("peak",),
+    unit="PEAK",
+    physics="PoissonNoise",
+    from_physics=_peak,
+)

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
+from undegrade.likelihoods.noise import Noise
+from undegrade.likelihoods.rounding import rounding_std
 
-_ROUNDING = 1 / (255 * 12**0.5)  # standard deviation of rounding to 8 bits
+_OF_8_BITS = rounding_std()
 
 
 @final
@@ -34,7 +36,7 @@ class SaltAndPepper(Likelihood):
     fraction: Tensor
     std: Tensor
 
-    def __init__(self, fraction: float | PerSample, std: float | PerSample = _ROUNDING) -> None:
+    def __init__(self, fraction: float | PerSample, std: float | PerSample = _OF_8_BITS) -> None:
         super().__init__()
         fractions, stds = torch.as_tensor(fraction), torch.as_tensor(std)
         if not bool(((fractions >= 0) & (fractions <= 1)).all()):
@@ -63,6 +65,11 @@ class SaltAndPepper(Likelihood):
         slope = self.precision(y) * difference
         return 0.5 * dot(difference, slope), slope
 
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """The precision, exactly."""
+        del prediction
+        return self.precision(y)
+
     def precision(self, y: Tensor) -> Tensor:
         """1/std², and 0 for entries that are exactly 0 or 1."""
         lost = (y == 0) | (y == 1)
@@ -80,3 +87,13 @@ class SaltAndPepper(Likelihood):
         slack = 64 * torch.finfo(p.dtype).eps
         stray = torch.where(trusted, 0.0, (p * std).abs()).flatten(1).amax(1) > slack
         return torch.where(stray, torch.inf, value)
+
+
+NOISE = Noise(
+    name="salt-and-pepper",
+    kind=SaltAndPepper,
+    levels=("fraction", "std"),
+    unit="FRACTION",
+    physics="SaltPepperNoise",
+    from_physics=lambda model: (model.p + model.s,),
+)

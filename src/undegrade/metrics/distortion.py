@@ -52,17 +52,6 @@ def _similarity(x: Tensor, y: Tensor) -> Tensor:
     return (likeness / ((energy + 0.01**2) * (xx + yy - energy + 0.03**2))).flatten(1).mean(1)
 
 
-def luma(x: Image) -> Tensor:
-    """The Y channel of ITU-R BT.601 in [16/255, 235/255], as the super-resolution tables use it.
-
-    A gray image is its own.
-    """
-    if x.shape[1] == 1:
-        return x
-    weights = x.new_tensor([65.481, 128.553, 24.966]) / 255
-    return (x * weights.reshape(1, 3, 1, 1)).sum(1, keepdim=True) + 16 / 255
-
-
 def without_border(x: Image, width: int) -> Tensor:
     """The image less `width` pixels at every side.
 

@@ -1,6 +1,5 @@
 """Our restorers where DeepInverse expects a reconstruction model."""
 
-from collections.abc import Callable
 from typing import Any, final
 
 from torch import Tensor, nn
@@ -8,14 +7,11 @@ from torch import Tensor, nn
 from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement, Restorer
+from undegrade.likelihoods import NOISES
 from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.noise_level import estimate_noise_std
-from undegrade.likelihoods.poisson import Poisson
-from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.likelihoods.rounding import rounding_std
 from undegrade.operators.physics import from_physics
-
-_LEAST_STD = 1 / (255 * 12**0.5)  # rounding to 8 bits
 
 
 @final
@@ -43,28 +39,15 @@ class Reconstruction(nn.Module):
         return self.restorer.restore(Measurement(y, from_physics(physics), likelihood)).x
 
 
-def _likelihood(noise: Any, y: Tensor) -> Likelihood:
-    kind = type(noise).__name__
-    if kind not in _LIKELIHOODS:
+def _likelihood(model: Any, y: Tensor) -> Likelihood:
+    kind = type(model).__name__  # by name, so that deepinv need not be there
+    if kind == "ZeroNoise":
+        return Gaussian(estimate_noise_std(y).clamp(min=rounding_std()))
+    known = {noise.physics: noise for noise in NOISES.values() if noise.physics}
+    if kind not in known:
         raise ValueError(
-            f"the noise model must be one of {', '.join(_LIKELIHOODS)}, got {kind}: "
-            f"give the likelihood instead"
+            f"the noise model must be one of {', '.join(known)} or ZeroNoise, got "
+            f"{kind}: give the likelihood instead"
         )
-    return _LIKELIHOODS[kind](noise, y)
-
-
-def _poisson(noise: Any, y: Tensor) -> Likelihood:
-    del y
-    if not bool(noise.normalize):
-        raise ValueError("Poisson noise must be normalized to the range of the image")
-    return Poisson(1 / noise.gain.reshape(-1))
-
-
-# by name, so that deepinv need not be there
-_LIKELIHOODS: dict[str, Callable[[Any, Tensor], Likelihood]] = {
-    "GaussianNoise": lambda noise, _: Gaussian(noise.sigma.reshape(-1)),
-    "LaplaceNoise": lambda noise, _: Laplace(noise.b.reshape(-1)),
-    "PoissonNoise": _poisson,
-    "SaltPepperNoise": lambda noise, _: SaltAndPepper((noise.p + noise.s).reshape(-1)),
-    "ZeroNoise": lambda _, y: Gaussian(estimate_noise_std(y).clamp(min=_LEAST_STD)),
-}
+    noise = known[kind]
+    return noise(*(level.reshape(-1) for level in noise.from_physics(model)))

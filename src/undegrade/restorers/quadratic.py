@@ -14,11 +14,11 @@ from undegrade.core.solver import Observer, Result, advance, solve, until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.weight import RULES, Rule, path
+from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 
-_TRIAL = 8  # iterations per tried weight, each from where the last one ended
+WARM_UP_ITERATIONS = 8  # per tried weight, each from where the last one ended
 _START = 150.0
 
 
@@ -34,8 +34,9 @@ class Quadratic:
     pixels: some tens for textured photographs, a thousand and more for smooth ones.
 
     Arguments:
-        weight: λ > 0, larger smooths more; None takes the one with the least estimated risk.
-        rule: how a weight is chosen: least estimated risk, or the discrepancy principle.
+        weight: λ > 0, larger smooths more; without one, the one with the least estimated risk.
+        rule: how a weight is chosen: `UnbiasedRisk()` (risk), or `Discrepancy()` (discrepancy),
+            which smooths more.
         tolerance: on the gradient, relative to its value at the black image.
         iterations: most iterations.
 
@@ -44,15 +45,17 @@ class Quadratic:
     """
 
     weight: float | None = None
-    rule: Rule = "risk"
+    rule: WeightRule = UnbiasedRisk()
     tolerance: float = 1e-4
     iterations: int = 200
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
-        objective = self.objective(measurement, self.choose_weight(measurement, x0))
+        weight = self.choose_weight(measurement, x0)
+        objective = self.objective(measurement, weight)
         stop = until(iterations=self.iterations, residual=self.tolerance)
-        return solve(ConjugateGradient(), objective, x0, stop=stop, observe=observe)
+        result = solve(ConjugateGradient(), objective, x0, stop=stop, observe=observe)
+        return replace(result, chosen={"weight": weight})
 
     def objective(
         self, measurement: Measurement, weight: PerSample
@@ -75,8 +78,8 @@ class Quadratic:
 
         def tried(data: Tensor, weight: PerSample, x: Image) -> Image:
             objective = self.objective(replace(measurement, y=data), weight)
-            return advance(ConjugateGradient(), objective, x, _TRIAL).x
+            return advance(ConjugateGradient(), objective, x, WARM_UP_ITERATIONS).x
 
         start = y.new_full((len(y),), _START)
         precision = measurement.likelihood.precision(y)
-        return RULES[self.rule].choose(path(tried, operator, x0), y, precision, start)
+        return self.rule.choose(path(tried, operator, x0), y, precision, start)

@@ -9,8 +9,9 @@ from typing import Any, TypeGuard, final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, norm
+from undegrade.core.image import Image, PerSample, norm, ratio
 from undegrade.core.least_squares import LeastSquares
+from undegrade.core.linear_algebra import random_signs
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
@@ -21,13 +22,14 @@ from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.weight import RULES, Rule, path
+from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import PrimalDual
 
-TRIAL = 30  # iterations per tried weight, and between two looks at a duality gap, which are dear
+WARM_UP_ITERATIONS = 30  # per tried weight, each from where the last one ended
+GAP_EVERY = 30  # iterations between two duality gaps, each as expensive as an iteration
 Start = tuple[Image, Tensor | None]
 """An image, and the dual field that belongs to it where the method has one."""
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
@@ -51,8 +53,9 @@ class Variational:
         good weight for denoising at every noise level.
 
     Arguments:
-        weight: λ > 0; None chooses it from the noise level of the measurement.
-        rule: how a weight is chosen: least estimated risk, or the discrepancy principle.
+        weight: λ > 0; without one, it is chosen from the noise level of the measurement.
+        rule: how a weight is chosen: `UnbiasedRisk()` (risk), or `Discrepancy()` (discrepancy),
+            which smooths more.
         coupling: which differences form one edge: vectorial ties the colors together.
         smoothing: Huber's δ in units of the [0, 1] range: slopes below it are not called edges.
         tolerance: what may be left to gain, relative to the objective.
@@ -60,7 +63,7 @@ class Variational:
     """
 
     weight: float | None = None
-    rule: Rule = "risk"
+    rule: WeightRule = UnbiasedRisk()
     coupling: Coupling = "vectorial"
     smoothing: float = 0.004
     tolerance: float = 1e-4
@@ -70,7 +73,8 @@ class Variational:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
         method, problem, stop = self._plan(measurement, weight, (x0, None))
-        return solve(method, problem, x0, stop=stop, observe=observe)
+        result = solve(method, problem, x0, stop=stop, observe=observe)
+        return dataclasses.replace(result, chosen={"weight": weight})
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
@@ -81,13 +85,13 @@ class Variational:
         def tried(data: Tensor, weight: PerSample, start: Start) -> Start:
             moved = dataclasses.replace(measurement, y=data)
             method, problem, _ = self._plan(moved, weight, start)
-            state = advance(method, problem, start[0], TRIAL)
+            state = advance(method, problem, start[0], WARM_UP_ITERATIONS)
             return state.x, None if isinstance(method, LBFGS) else state.p
 
         trials = path(tried, lambda at: operator(at[0]), (x0, None))
         precision = measurement.likelihood.precision(y)
         start = _usual_weight(precision) * _gain(operator, x0)
-        return RULES[self.rule].choose(trials, y, precision, start)
+        return self.rule.choose(trials, y, precision, start)
 
     def objective(
         self, measurement: Measurement, weight: PerSample
@@ -102,7 +106,7 @@ class Variational:
         """The best method for this measurement, the objective as it takes it, and when to stop."""
         y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
         stop = functools.partial(until, iterations=self.iterations)
-        certain = stop(residual=self.tolerance, every=TRIAL)
+        certain = stop(residual=self.tolerance, every=GAP_EVERY)
         objective, prior = self.objective(measurement, weight), self._prior()
         x0, dual = start
         if isinstance(likelihood, Gaussian) and _well_posed(operator, y):
@@ -133,12 +137,10 @@ def _well_posed(operator: Operator, y: Tensor) -> TypeGuard[LinearOperator]:
 def _usual_weight(precision: Tensor) -> PerSample:
     """1.1/std, for the mean precision of the trusted entries: where the search begins."""
     total, trusted = precision.flatten(1).sum(1), (precision > 0).flatten(1).sum(1)
-    return 1.1 * (total / trusted.clamp(min=1)).clamp(min=torch.finfo(precision.dtype).tiny).sqrt()
+    return 1.1 * ratio(total, trusted).clamp(min=torch.finfo(precision.dtype).tiny).sqrt()
 
 
 def _gain(operator: Operator, x: Image) -> PerSample:
     """√(‖Jδ‖²/‖δ‖²) for random signs δ: how much of white noise φ lets through."""
-    generator = torch.Generator().manual_seed(1)
-    signs = torch.randint(0, 2, x.shape[1:], generator=generator).to(x) * 2 - 1
-    signs = signs.expand_as(x)
-    return (norm(operator.jvp(x, signs)) / norm(signs)).clamp(min=1e-3)
+    signs = random_signs(x, 1)
+    return (norm(operator.linearize(x)[1](signs)) / norm(signs)).clamp(min=1e-3)

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar, final
+from typing import Protocol, TypeVar, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, dot
+from undegrade.core.image import PerSample, dot, ratio
+from undegrade.core.linear_algebra import random_signs
 
 Predict = Callable[[PerSample], Tensor]
 """Weight ↦ φ(x̂), the prediction of the image restored with that weight, from where it last was."""
@@ -16,6 +17,9 @@ Path = Callable[[Tensor], Predict]
 """Measurement y ↦ the restorations of y. Paths of two measurements take the same steps, so that
 the difference of two predictions is a derivative of one map, converged or not."""
 S = TypeVar("S")
+# Signs, because normal numbers from a common seed may be the very noise of a simulated y, and a
+# probe along the noise is worthless; a seed that nobody simulates noise with, for the same reason.
+_PROBE = 2718281828
 
 
 def path(
@@ -42,6 +46,7 @@ def path(
     return of
 
 
+@runtime_checkable
 class WeightRule(Protocol):
     """How to choose: which score of a weight is driven to its minimum, or to zero."""
 
@@ -76,11 +81,11 @@ class UnbiasedRisk:
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1)
         deviation = torch.where(precision > 0, precision, torch.inf).rsqrt()
-        from_here, from_there = path(y), path(y + self.probe * deviation * _probe(y))
+        from_here, from_there = path(y), path(y + self.probe * deviation * random_signs(y, _PROBE))
 
         def along_probe(prediction: Tensor) -> PerSample:
             # the difference of two of these is small: hence a sum in double precision
-            along = precision.sqrt() * _probe(y) * prediction
+            along = precision.sqrt() * random_signs(y, _PROBE) * prediction
             return along.flatten(1).sum(1, dtype=torch.float64)
 
         def risk(weight: PerSample) -> PerSample:
@@ -126,19 +131,8 @@ class Discrepancy:
         return _root(excess, start, self.evaluations)
 
 
-Rule = Literal["risk", "discrepancy"]
-RULES: dict[Rule, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
-
-
-def _probe(y: Tensor) -> Tensor:
-    """The same random signs for every sample of this size, at every call.
-
-    Signs, because normal numbers from a common seed may be the very noise of a simulated y, and a
-    probe along the noise is worthless.
-    """
-    generator = torch.Generator().manual_seed(2718281828)
-    signs = torch.randint(0, 2, y.shape[1:], generator=generator, dtype=torch.int8)
-    return (2 * signs - 1).to(y).expand_as(y)
+RULES: dict[str, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
+"""What `--rule` names."""
 
 
 def _minimize(
@@ -162,9 +156,8 @@ def _minimize(
         )
     left, middle, right = scores
     bend = left - 2 * middle + right
-    offset = torch.where(
-        bend > 0, 0.5 * (left - right) / bend.clamp(min=1e-30), right.sub(left).sign().neg()
-    )
+    fitted = ratio(0.5 * (left - right), bend)
+    offset = torch.where(bend > 0, fitted, right.sub(left).sign().neg())
     return (at[1] + stride * offset.clamp(-1, 1)).exp()
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
-from torch import Tensor
 
 from undegrade.core.functional import Functional
 from undegrade.core.image import Image, PerSample, norm
@@ -17,13 +16,14 @@ Problem = Objective[Functional, Functional]
 
 
 class ConjugateGradientState(NamedTuple):
-    """Iterate x with −∇ and the search direction; ‖∇‖² and ‖∇ at 0‖."""
+    """Iterate x, −∇ and ‖∇‖², the last direction and ‖∇‖² where it began; ‖∇‖ at 0."""
 
     x: Image
     residual: PerSample
-    descent: Tensor
-    direction: Tensor
+    descent: Image
     squared: PerSample
+    direction: Image
+    along: PerSample
     scale: PerSample
 
 
@@ -55,16 +55,15 @@ class ConjugateGradient:
                 f"{type(problem.constraint).__name__}; use LBFGS"
             )
         zero = norm(problem.grad(torch.zeros_like(x0)))
-        descent = -problem.grad(x0)
-        squared = descent.square().flatten(1).sum(1)
-        return ConjugateGradientState(x0, zero * 0 + math.inf, descent, descent, squared, zero)
+        linear = Linear.start(x0, -problem.grad(x0))
+        return ConjugateGradientState(x0, zero * 0 + math.inf, *linear[1:], zero)
 
     def step(self, problem: Problem, state: ConjugateGradientState) -> ConjugateGradientState:
         def hessian(v: Image) -> Image:
             return problem.hvp(state.x, v)
 
-        linear = Linear(state.x, state.descent, state.direction, state.squared)
-        x, descent, direction, squared = conjugate_gradient_step(hessian, linear)
-        floor = torch.finfo(x.dtype).tiny
-        residual = squared.sqrt() / state.scale.clamp(min=floor)
-        return ConjugateGradientState(x, residual, descent, direction, squared, state.scale)
+        linear = Linear(state.x, state.descent, state.squared, state.direction, state.along)
+        linear = conjugate_gradient_step(hessian, linear)
+        floor = torch.finfo(linear.x.dtype).tiny
+        residual = linear.squared.sqrt() / state.scale.clamp(min=floor)
+        return ConjugateGradientState(linear.x, residual, *linear[1:], state.scale)

@@ -12,6 +12,7 @@ from torch import Tensor
 from undegrade.core.functional import Composite
 from undegrade.core.image import Image, PerSample, norm, per_sample
 from undegrade.core.least_squares import LeastSquares
+from undegrade.core.linear_algebra import impulse_response, random_signs
 from undegrade.core.objective import Objective
 
 Problem = Objective[LeastSquares, Composite]
@@ -124,11 +125,7 @@ def _weight(problem: Problem, x: Image) -> PerSample:
 
 def _symbol(normal: Callable[[Image], Image], like: Image) -> Tensor:
     """The eigenvalues of a symmetric convolution, from its answer to one bright pixel."""
-    h, w = like.shape[-2:]
-    point = torch.zeros_like(like)
-    point[..., h // 2, w // 2] = 1
-    response = normal(point).roll((-(h // 2), -(w // 2)), (-2, -1))
-    return torch.fft.rfft2(response).real.clamp(min=0)
+    return torch.fft.rfft2(impulse_response(normal, like)).real.clamp(min=0)
 
 
 def _bounded_away(symbol: Tensor) -> Tensor:
@@ -138,8 +135,7 @@ def _bounded_away(symbol: Tensor) -> Tensor:
 
 def _periodic_symbol(normal: Callable[[Image], Image], like: Image, name: str) -> Tensor:
     symbol = _symbol(normal, like)
-    signs = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(0))
-    test = (2 * signs - 1).to(like).expand_as(like)
+    test = random_signs(like, 0)
     seen = normal(test)
     expected = torch.fft.irfft2(torch.fft.rfft2(test) * symbol, s=like.shape[-2:])
     if bool((norm(seen - expected) > 1e-3 * norm(seen)).any()):

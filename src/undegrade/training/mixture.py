@@ -6,7 +6,6 @@ from itertools import product
 from typing import NamedTuple, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,13 +14,15 @@ from undegrade.core.measurement import Measurement
 from undegrade.degradations.random import (
     Deblurring,
     Denoising,
-    Family,
     Inpainting,
+    RandomDegradation,
     Range,
     SuperResolution,
+    measured,
 )
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
+from undegrade.metrics.luma import gray
 from undegrade.operators.padding import Boundary
 
 FINEST = 1 / 510  # no network is told of less noise than half a gray level
@@ -29,19 +30,15 @@ KERNEL = 25
 
 
 class Task(NamedTuple):
-    """A family of degradations, of color pictures or of their luminance, and its share."""
+    """Random degradations of color pictures, or of their luma, and how often they are drawn."""
 
-    family: Family
+    degradations: RandomDegradation
     gray: bool = False
     share: float = 1.0
 
     def draw(self, x: Image, generator: torch.Generator) -> tuple[Tensor, Measurement]:
-        """The truth (gray, or cut to multiples of a factor) and a measurement of it."""
-        x = luminance(x) if self.gray else x
-        if isinstance(self.family, SuperResolution):
-            h, w = (n // self.family.factor * self.family.factor for n in x.shape[-2:])
-            x = x[..., :h, :w]
-        return x, self.family.draw(x, generator)
+        """The truth (gray, or cut to what the degradation takes) and a measurement of it."""
+        return measured(gray(x) if self.gray else x, self.degradations, generator)
 
 
 @final
@@ -106,8 +103,8 @@ class Mixture:
 def _denoising(noise: float, gray: float) -> Sequence[Task]:
     """Half of the pictures are files of 8 bits."""
     return [
-        Task(Denoising(std=(FINEST, noise), eight_bit=eight_bit), colorless, share / 2)
-        for eight_bit in (False, True)
+        Task(Denoising(std=(FINEST, noise), bits=bits), colorless, share / 2)
+        for bits in (None, 8)
         for colorless, share in ((False, 1 - gray), (True, gray))
     ]
 
@@ -117,13 +114,13 @@ def _deblurring(noise: float, kernels: Tensor) -> Sequence[Task]:
     boundaries: dict[Boundary, float] = {"periodic": 0.7, "valid": 0.15, "replicate": 0.15}
     little = max(noise / 3, FINEST)
     stds: Sequence[tuple[Range, float]] = (((FINEST, little), 2 / 3), ((little, noise), 1 / 3))
-    files = {False: 0.7, True: 0.3}
+    files = {None: 0.7, 8: 0.3}
     return [
         Task(
-            Deblurring(psfs=kernels, boundary=boundary, std=std, eight_bit=eight_bit),
-            share=boundaries[boundary] * share * files[eight_bit],
+            Deblurring(psfs=kernels, boundary=boundary, std=std, bits=bits),
+            share=boundaries[boundary] * share * files[bits],
         )
-        for boundary, (std, share), eight_bit in product(boundaries, stds, files)
+        for boundary, (std, share), bits in product(boundaries, stds, files)
     ]
 
 
@@ -141,7 +138,7 @@ def _super_resolution(noise: float, kernels: Tensor) -> Sequence[Task]:
                 psfs=kernels if rough is None else None,
                 boundary=boundary,
                 std=(FINEST, FINEST if exact else noise),
-                eight_bit=exact,
+                bits=8 if exact else None,
             ),
             share=boundaries[boundary] * roughness[rough] / 6,
         )
@@ -165,17 +162,12 @@ def _inpainting(noise: float) -> Sequence[Task]:
                 apart=apart,
                 block=block,
                 std=(FINEST, FINEST if exact else noise),
-                eight_bit=exact,
+                bits=8 if exact else None,
             ),
             share=share / 2,
         )
         for (share, apart, block, lost), exact in product(kinds, (False, True))
     ]
-
-
-def luminance(x: Image) -> Float[Tensor, "b 1 h w"]:
-    """ITU-R BT.601 gray of a color image, one channel."""
-    return (x * x.new_tensor((0.299, 0.587, 0.114)).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def random_kernels(generator: torch.Generator, size: int = KERNEL, per_kind: int = 200) -> Tensor:

@@ -1,4 +1,4 @@
-"""How good a machine is on pictures that it was not trained on."""
+"""Validation: how good a machine is on pictures that it was not trained on."""
 
 from collections.abc import Sequence
 from typing import final
@@ -7,10 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
-from undegrade.core.objective import Fidelity
-from undegrade.core.solver import advance
 from undegrade.degradations.random import (
     Deblurring,
     Denoising,
@@ -19,6 +16,8 @@ from undegrade.degradations.random import (
     SuperResolution,
 )
 from undegrade.learned.rim import RIM
+from undegrade.metrics.distortion import psnr
+from undegrade.restorers.recurrent_inference import restored_by
 from undegrade.training.mixture import Task
 
 
@@ -37,32 +36,20 @@ class Validation:
     def __init__(self, pictures: Sequence[np.ndarray], device: torch.device) -> None:
         self.pictures, self.device = list(pictures), device
 
-    def __call__(self, rim: RIM, steps: int, names: Sequence[str] = ()) -> dict[str, float]:
+    def __call__(self, rim: RIM, names: Sequence[str] = ()) -> dict[str, float]:
         """Mean PSNR in decibels for every degradation, or those named; none without pictures."""
         chosen = (names or tuple(DEGRADATIONS)) if self.pictures else ()
-        return {name: self._mean(rim, steps, name) for name in chosen}
+        return {name: self._mean(rim, name) for name in chosen}
 
-    @torch.no_grad()
-    def _mean(self, rim: RIM, steps: int, name: str) -> float:
+    def _mean(self, rim: RIM, name: str) -> float:
         values = list[Tensor]()
         for i, picture in enumerate(self.pictures):
             x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
             x, measurement = DEGRADATIONS[name].draw(x, torch.Generator().manual_seed(1000 + i))
-            values.append(decibels(restored(rim, steps, measurement, self.device).cpu(), x)[0])
+            y, A, eta = measurement.y, measurement.operator, measurement.likelihood
+            there = Measurement(y.to(self.device), A.to(self.device), eta.to(self.device))
+            values.append(psnr(restored_by(rim, there).x.cpu(), x)[0])
         return float(torch.stack(values).mean())
-
-
-def restored(rim: RIM, steps: int, measurement: Measurement, device: torch.device) -> Image:
-    """The machine's estimate after `steps` steps, clipped to [0, 1]."""
-    y = measurement.y.to(device)
-    operator, likelihood = measurement.operator.to(device), measurement.likelihood.to(device)
-    problem = Fidelity(operator, likelihood, y)
-    return advance(rim, problem, operator.initial(y), steps).x.clamp(0, 1)
-
-
-def decibels(x: Image, truth: Image) -> PerSample:
-    """PSNR of every picture, with respect to a range of 1."""
-    return -10 * (x - truth).square().flatten(1).mean(1).log10()
 
 
 def _exactly(std: float) -> Range:
@@ -70,7 +57,7 @@ def _exactly(std: float) -> Range:
 
 
 DEGRADATIONS: dict[str, Task] = {
-    "color 25 8-bit": Task(Denoising(std=_exactly(25.0), eight_bit=True)),
+    "color 25 8-bit": Task(Denoising(std=_exactly(25.0), bits=8)),
     "color 15": Task(Denoising(std=_exactly(15.0))),
     "color 25": Task(Denoising(std=_exactly(25.0))),
     "color 50": Task(Denoising(std=_exactly(50.0))),

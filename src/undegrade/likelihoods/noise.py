@@ -1,0 +1,41 @@
+"""How a kind of noise is written: in flags, in descriptions, in DeepInverse."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from undegrade.core.likelihood import Likelihood
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """What stands beside a likelihood, so that the rest of the house need not know its class.
+
+    Arguments:
+        name: of the kind, as flags and descriptions write it.
+        kind: the likelihood's class.
+        levels: its arguments, which are its buffers too; a flag gives the first.
+        unit: the first level in the words of a command line.
+        physics: the class of DeepInverse's noise model; None where it has none.
+        from_physics: the levels in such a model, of any shape.
+    """
+
+    name: str
+    kind: Callable[..., Likelihood]
+    levels: tuple[str, ...]
+    unit: str
+    physics: str | None = None
+    from_physics: Callable[[Any], tuple[Tensor, ...]] = lambda _: ()
+
+    def __call__(self, *levels: float | Tensor) -> Likelihood:
+        """The likelihood of these levels.
+
+        Raises:
+            ValueError: a level that is not finite in float32, or that makes no sense.
+        """
+        if not all(bool(torch.as_tensor(level).isfinite().all()) for level in levels):
+            raise ValueError(f"{self.name} noise has finite levels, got {levels}")
+        return self.kind(*levels)
