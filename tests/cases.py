@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from undegrade.core.stopping import until
 
 from undegrade.bilevel.hypergradient import Implicit, Unrolled
 from undegrade.bilevel.lower_level import LowerLevel
@@ -19,6 +18,7 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.solver import Solver
+from undegrade.core.stopping import until
 from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
@@ -49,7 +49,7 @@ from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.active_set import ActiveSet, inverse_hessian
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
-from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
+from undegrade.solvers.dualized import Dualized, Score, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
@@ -337,12 +337,6 @@ def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any
     return Objective(LeastSquares(A, y, std), prior, 10 * weight)
 
 
-def _dualized(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
-    """The same saddle with the fidelity on the dual side too; the box is wide enough to be idle."""
-    prior = TotalVariation("isotropic", smoothing=100.0)
-    return dualize(Objective(Fidelity(A, Gaussian(std), y), prior, 100 * weight), y, Box(-3, 3))
-
-
 def _sparse(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
     """The prior weighs nothing, but 0 remains a value that no step passes at once."""
     return Objective(_smooth(A, std, y, weight), ElasticNet(1.0), 0.0)
@@ -361,6 +355,9 @@ SOLVERS: dict[str, SolverCase] = {
     ),
     "primal-dual": SolverCase(PrimalDual(ratio=10.0), _saddle, 1e-9),
 }
+
+
+SMOOTH = {name: case for name, case in SOLVERS.items() if case.problem is _smooth}
 
 
 def _untrained(architecture: Architecture) -> RIM:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
-from undegrade.core.stopping import until
 
 from tests.cases import BILEVEL, uniform
 from undegrade.bilevel.hypergradient import Implicit, Unrolled
@@ -16,6 +15,7 @@ from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
 from undegrade.core.image import per_sample
 from undegrade.core.objective import Fidelity, Objective
+from undegrade.core.stopping import until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from undegrade.core.stopping import until
 
 from tests.cases import BILEVEL, uniform
 from undegrade.bilevel.hypergradient import Implicit
@@ -19,6 +18,7 @@ from undegrade.bilevel.problem import Bilevel
 from undegrade.core.image import norm
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.solver import solve
+from undegrade.core.stopping import until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.dense import Dense
 from undegrade.operators.identity import Identity

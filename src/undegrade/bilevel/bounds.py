@@ -129,7 +129,7 @@ def strong_convexity(problem: Problem, x: Vector) -> PerSample:
     if not bool((modulus > 0).all()):
         raise ValueError(
             "an error bound needs a strongly convex lower problem, and this one has modulus "
-            f"{modulus.tolist()}; add a quadratic prior, such as an elastic net or Tikhonov"
+            f"{modulus.tolist()}; add a quadratic term, such as that of an elastic net or Tikhonov"
         )
     return modulus
 

@@ -21,7 +21,7 @@ from undegrade.core.image import PerSample, Vector, dot, norm, per_sample, ratio
 from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.core.objective import Objective
 from undegrade.core.solver import solve
-from undegrade.core.stopping import Until
+from undegrade.core.stopping import State, Until
 
 Problem = Objective[Bilevel, Functional]
 
@@ -154,7 +154,7 @@ class MAID:
     power_iterations: int = 10
 
     @torch.no_grad()
-    def init(self, problem: Problem, x0: Theta, near: MAIDState | None = None) -> MAIDState:
+    def init(self, problem: Problem, x0: Theta, near: State | None = None) -> MAIDState:
         del near  # its certificate is another problem's
         if problem.constraint is not None:
             raise ValueError(f"MAID takes no constraint, got {type(problem.constraint).__name__}")

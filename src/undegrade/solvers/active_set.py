@@ -9,23 +9,27 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Functional, Proximable
-from undegrade.core.image import PerSample, Vector, norm, per_sample
+from undegrade.core.image import PerSample, Vector, norm, per_sample, select
 from undegrade.core.objective import Objective
+from undegrade.core.stopping import State
+from undegrade.solvers.refusal import refuse_constraint
 
 Problem = Objective[Functional, Proximable]
 
 
 class ActiveSetState(NamedTuple):
-    """Iterate x with ∇f(x); ∇²f and the step 1/‖∇²f‖; what was factored on the last support."""
+    """Iterate x; the proximal step from it; ∇²f, and its factor on the last support."""
 
     x: Vector
     residual: PerSample
-    gradient: Vector
+    near: Vector  # prox(x − t∇f(x))
+    steepness: Tensor  # derivative of the prox there, (b n)
+    slope: Tensor  # of f + λg at `near`, on its support, (b n)
     hessian: Tensor  # (b n n)
-    step: PerSample
+    step: PerSample  # t
     scale: PerSample  # ‖∇f(0)‖
-    moves: Tensor  # (b n), 1 on the support and 0 elsewhere
-    factor: Tensor  # (b n n), Cholesky factor of the Hessian of f + λg on the support
+    moves: Tensor  # (b n), 1 on the support that was factored and 0 elsewhere
+    factor: Tensor  # (b n n), Cholesky factor of the Hessian of f + λg there
 
 
 @final
@@ -51,46 +55,51 @@ class ActiveSet:
         ValueError: an objective with a constraint; one that is not strongly convex on the support.
     """
 
-    def init(
-        self, problem: Problem, x0: Vector, near: ActiveSetState | None = None
-    ) -> ActiveSetState:
+    def init(self, problem: Problem, x0: Vector, near: State | None = None) -> ActiveSetState:
         del near  # its Hessian is another problem's
-        if problem.constraint is not None:
-            raise ValueError(
-                "ActiveSet takes no constraint, got "
-                f"{type(problem.constraint).__name__}; use ProximalGradient"
-            )
+        refuse_constraint("ActiveSet", problem, "use ProximalGradient")
         hessian = _hessian(problem.fidelity, x0)
         largest = hessian.abs().sum(2).amax(1).clamp(min=torch.finfo(x0.dtype).tiny)
         scale = norm(problem.fidelity.grad(torch.zeros_like(x0)))
-        flat = x0.flatten(1)
-        return ActiveSetState(
+        flat, unknown = x0.flatten(1), scale * 0 + math.inf
+        state = ActiveSetState(
             x0,
-            scale * 0 + math.inf,
-            problem.fidelity.grad(x0),
+            unknown,
+            x0,
+            flat,
+            flat,
             hessian,
             1 / largest,
             scale,
-            torch.zeros_like(flat),
-            torch.diag_embed(torch.ones_like(flat)),
+            flat,
+            torch.zeros_like(hessian),
         )
+        return self._looked(problem, state, x0)._replace(residual=unknown)
 
     def step(self, problem: Problem, state: ActiveSetState) -> ActiveSetState:
-        x, step = state.x, state.step
-        near, steepness = _proximal_step(problem, x, state.gradient, step)
-        moves = (steepness > 0).to(x.dtype)
-        factor = _factor(state.hessian, steepness, step)
-        # the change from `near` to the minimum with this support and these signs
-        forward = _multiply(state.hessian, near - x) + state.gradient.flatten(1)
-        slope = forward + ((x - near) / per_sample(step, x) - state.gradient).flatten(1)
-        newton = near.flatten(1) - solve_factored(factor, moves, slope)
-        clipped, short = (point.reshape(x.shape) for point in _ahead(near.flatten(1), newton))
-        better = problem(clipped) <= problem(short)
-        x = torch.where(per_sample(better, x).bool(), clipped, short)
-        gradient = problem.fidelity.grad(x)
-        change = x - _proximal_step(problem, x, gradient, step)[0]
-        residual = norm(change) / (step * state.scale.clamp(min=torch.finfo(x.dtype).tiny))
-        return state._replace(x=x, residual=residual, gradient=gradient, moves=moves, factor=factor)
+        moves = (state.steepness > 0).to(state.x.dtype)
+        factor = _factor(state.hessian, state.steepness, state.step)
+        near = state.near.flatten(1)
+        newton = near - solve_factored(factor, moves, state.slope)
+        x = _ahead(problem, near, newton, state.x.shape)
+        return self._looked(problem, state._replace(moves=moves, factor=factor), x)
+
+    def _looked(self, problem: Problem, state: ActiveSetState, x: Vector) -> ActiveSetState:
+        """The state at x, with the proximal step that tells where to go next."""
+        gradient, step = problem.fidelity.grad(x), per_sample(state.step, x)
+        threshold = state.step * problem.weights(x)
+        near, pull = torch.func.vjp(lambda v: problem.prior.prox(v, threshold), x - step * gradient)
+        # ∇f(near) + (x − near)/t − ∇f(x), by the Hessian
+        change = (x - near).flatten(1)
+        slope = change / state.step[:, None] - (state.hessian @ change[..., None])[..., 0]
+        tiny = torch.finfo(x.dtype).tiny
+        return state._replace(
+            x=x,
+            residual=norm(change) / (state.step * state.scale.clamp(min=tiny)),
+            near=near,
+            steepness=pull(torch.ones_like(x))[0].flatten(1),
+            slope=slope,
+        )
 
 
 def inverse_hessian(state: ActiveSetState) -> Callable[[Vector], Vector]:
@@ -107,26 +116,19 @@ def solve_factored(factor: Tensor, moves: Tensor, right: Tensor) -> Tensor:
     return moves * torch.cholesky_solve((moves * right)[..., None], factor)[..., 0]
 
 
-def _ahead(near: Tensor, newton: Tensor) -> tuple[Tensor, Tensor]:
-    """From `near` to `newton`, entries that pass 0 staying there; and as far as the first does.
+def _ahead(problem: Problem, near: Tensor, newton: Tensor, shape: torch.Size) -> Vector:
+    """The better of `newton`, entries that pass 0 left there, and where the first of them gets.
 
-    On the way to the first, f + λg is the quadratic whose minimum `newton` is, and so decreases.
+    On the way there f + λg is the quadratic whose minimum `newton` is, and falls.
     """
     passes = near * newton < 0
+    if not bool(passes.any()):
+        return newton.reshape(shape)
     reached = torch.where(passes, near / torch.where(passes, near - newton, 1.0), 1.0)
     share = reached.amin(1, keepdim=True)
     short = torch.where(passes & (reached == share), 0.0, near + share * (newton - near))
-    return torch.where(passes, 0.0, newton), short
-
-
-def _proximal_step(
-    problem: Problem, x: Vector, gradient: Vector, step: PerSample
-) -> tuple[Vector, Tensor]:
-    """prox(x − t∇f(x)), and the derivative of the prox there, entry by entry, (b n)."""
-    ahead = x - per_sample(step, x) * gradient
-    threshold = step * problem.weights(x)
-    near, pull = torch.func.vjp(lambda v: problem.prior.prox(v, threshold), ahead)
-    return near, pull(torch.ones_like(ahead))[0].flatten(1)
+    clipped, short = torch.where(passes, 0.0, newton).reshape(shape), short.reshape(shape)
+    return select(problem(clipped) <= problem(short), clipped, short)
 
 
 def _factor(hessian: Tensor, steepness: Tensor, step: PerSample) -> Tensor:
@@ -138,10 +140,6 @@ def _factor(hessian: Tensor, steepness: Tensor, step: PerSample) -> Tensor:
     if bool((failed.bool() & hessian.isfinite().flatten(1).all(1)).any()):
         raise ValueError("the objective is not strongly convex on the support; use an elastic net")
     return factor
-
-
-def _multiply(matrix: Tensor, x: Vector) -> Tensor:
-    return (matrix @ x.flatten(1)[..., None])[..., 0]
 
 
 def _hessian(f: Functional, x: Vector) -> Tensor:
