@@ -10,6 +10,7 @@ from undegrade.core.image import PerSample, Vector, norm
 from undegrade.core.linear_algebra import ConjugateGradientState as Linear
 from undegrade.core.linear_algebra import conjugate_gradient_step
 from undegrade.core.objective import Smooth
+from undegrade.core.stopping import State
 from undegrade.solvers.refusal import refuse_constraint
 
 
@@ -47,7 +48,7 @@ class ConjugateGradient:
     """
 
     def init(
-        self, problem: Smooth, x0: Vector, near: ConjugateGradientState | None = None
+        self, problem: Smooth, x0: Vector, near: State | None = None
     ) -> ConjugateGradientState:
         del near  # its directions are another problem's
         refuse_constraint("ConjugateGradient", problem, "use LBFGS")

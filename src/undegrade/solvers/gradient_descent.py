@@ -8,6 +8,7 @@ import torch
 
 from undegrade.core.image import PerSample, Vector, dot, per_sample
 from undegrade.core.objective import Smooth
+from undegrade.core.stopping import State
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
 
 
@@ -57,9 +58,7 @@ class GradientDescent:
         if not 0 <= self.memory <= 1:
             raise ValueError(f"expected a memory in [0, 1], got {self.memory}")
 
-    def init(
-        self, problem: Smooth, x0: Vector, near: GradientDescentState | None = None
-    ) -> GradientDescentState:
+    def init(self, problem: Smooth, x0: Vector, near: State | None = None) -> GradientDescentState:
         del near  # its curvature is another problem's
         x = problem.project(x0)
         point = Point(x, *problem.value_and_grad(x))

@@ -9,6 +9,7 @@ import torch
 
 from undegrade.core.image import PerSample, Vector, dot, per_sample
 from undegrade.core.objective import Smooth
+from undegrade.core.stopping import State
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
 from undegrade.solvers.refusal import refuse_derivatives
 from undegrade.solvers.two_metric import two_metric
@@ -77,7 +78,7 @@ class LBFGS:
         if self.memory < 1:
             raise ValueError(f"expected a memory of 1 step or more, got {self.memory}")
 
-    def init(self, problem: Smooth, x0: Vector, near: LBFGSState | None = None) -> LBFGSState:
+    def init(self, problem: Smooth, x0: Vector, near: State | None = None) -> LBFGSState:
         del near  # its curvature is another problem's
         refuse_derivatives("LBFGS", problem, x0, _ADVICE)
         return self._begin(problem, x0)

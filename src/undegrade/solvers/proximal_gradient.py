@@ -10,6 +10,7 @@ from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import PerSample, Vector, dot, norm, per_sample
 from undegrade.core.linear_algebra import squared_norm
 from undegrade.core.objective import Objective
+from undegrade.core.stopping import State
 from undegrade.solvers.refusal import refuse_constraint
 
 Problem = Objective[Functional, Proximable]
@@ -60,7 +61,7 @@ class ProximalGradient:
             raise ValueError(f"expected 1 power iteration or more, got {self.power_iterations}")
 
     def init(
-        self, problem: Problem, x0: Vector, near: ProximalGradientState | None = None
+        self, problem: Problem, x0: Vector, near: State | None = None
     ) -> ProximalGradientState:
         del near  # a state is not shorter to come by than x0
         refuse_constraint("ProximalGradient", problem, "make it the prior, or use LBFGS")
