@@ -288,9 +288,12 @@ class MAID:
         least = after.value - after.slack
         fresh = before.reference + (least - before.reference) / terms
         first = accepted & (terms == 1)
+        # halving an accuracy that is exceeded already would change nothing
+        reached = torch.where(after.distance > 0, after.distance, after.epsilon)
+        known = torch.where(after.certified, after.epsilon, after.epsilon.minimum(reached))
         return after._replace(
             step=torch.where(stepped, following, after.step),
-            epsilon=after.epsilon * accuracy,
+            epsilon=known * accuracy,
             delta=(after.delta * accuracy).clamp(max=_COARSEST_ADJOINT),
             terms=terms,
             reference=torch.where(first, least, torch.where(stepped, fresh, before.reference)),
