@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import torch
@@ -11,7 +12,7 @@ from undegrade.bilevel.lower_level import LowerLevel
 from undegrade.bilevel.optimality import Problem, Theta, hessian
 from undegrade.core.functional import Functional
 from undegrade.core.image import PerSample, Vector
-from undegrade.core.linear_algebra import squared_norm
+from undegrade.core.linear_algebra import Map, squared_norm
 from undegrade.core.stopping import Until, Verdict
 
 _MARGIN = 1.05  # power iteration estimates a norm from below
@@ -100,22 +101,29 @@ def sensitivity(
     theta, x = theta.detach(), x.detach()
     lift = lower.optimality.adjoint(lower.objective(theta), x, torch.zeros_like(x)).lift
 
-    def pulled(at: Vector, w: Vector) -> Theta:
+    def mixed(at: Tensor, w: Tensor) -> Tensor:
         """(∂F/∂θ)ᵀ lift(w) at an x."""
-        return torch.func.vjp(
-            lambda theta: lower.optimality.field(lower.objective(theta), at), theta
-        )[1](lift(w))[0]
 
-    def bent(at: Vector) -> Vector:
+        def field(theta: Tensor) -> Tensor:
+            return lower.optimality.field(lower.objective(theta), at)
+
+        return torch.func.vjp(field, theta)[1](lift(w))[0]
+
+    def bent(at: Tensor) -> Tensor:
+        """∇²h v at an x."""
         problem = lower.objective(theta)
         return lower.optimality.adjoint(problem, at, torch.zeros_like(x)).matrix(v)
 
-    curve, third = hessian(upper, x), torch.func.vjp(bent, x)[1]
+    third = torch.func.vjp(bent, x)[1]
+
+    def turned(u: Tensor) -> Tensor:
+        return third(u)[0]
+
     return Sensitivity(
-        mixed=_norm(lambda w: pulled(x, w), x, theta, iterations),
-        mixed_slope=_norm(lambda at: pulled(at, v), x, theta, iterations),
-        hessian_slope=largest(lambda u: third(u)[0], x, theta, iterations),
-        upper=largest(curve, x, theta, iterations),
+        mixed=_norm(partial(mixed, x), x, theta, iterations),
+        mixed_slope=_norm(partial(mixed, w=v), x, theta, iterations),
+        hessian_slope=largest(turned, x, theta, iterations),
+        upper=largest(hessian(upper, x), x, theta, iterations),
     )
 
 
@@ -139,17 +147,27 @@ def together(value: PerSample, theta: Theta) -> Tensor:
     return value.square().reshape(len(theta), -1).sum(1).sqrt()
 
 
-def _norm(f: Callable[[Vector], Theta], x: Vector, theta: Theta, iterations: int) -> Tensor:
+def largest(symmetric: Map, x: Vector, theta: Theta, iterations: int) -> Tensor:
+    """The largest norm of a symmetric map among the samples that share a θ."""
+
+    def normal(u: Tensor) -> Tensor:
+        return symmetric(symmetric(u))
+
+    squared = squared_norm(normal, tuple(x.shape), x, iterations)
+    return _MARGIN * squared.sqrt().reshape(len(theta), -1).amax(1)
+
+
+def _norm(f: Map, x: Vector, theta: Theta, iterations: int) -> Tensor:
     """‖f′(x)‖ for an f from lower variables to θ."""
     back = torch.func.vjp(f, x)[1]
-    forth = torch.func.vjp(lambda t: back(t)[0], torch.zeros_like(theta))[1]
-    squared = squared_norm(lambda t: forth(back(t)[0])[0], tuple(theta.shape), theta, iterations)
+
+    def transposed(t: Tensor) -> Tensor:
+        return back(t)[0]
+
+    forth = torch.func.vjp(transposed, torch.zeros_like(theta))[1]
+
+    def normal(t: Tensor) -> Tensor:
+        return forth(transposed(t))[0]
+
+    squared = squared_norm(normal, tuple(theta.shape), theta, iterations)
     return _MARGIN * squared.sqrt()
-
-
-def largest(
-    symmetric: Callable[[Vector], Vector], x: Vector, theta: Theta, iterations: int
-) -> Tensor:
-    """The largest norm of a symmetric map among the samples that share a θ."""
-    squared = squared_norm(lambda u: symmetric(symmetric(u)), tuple(x.shape), x, iterations)
-    return _MARGIN * squared.sqrt().reshape(len(theta), -1).amax(1)

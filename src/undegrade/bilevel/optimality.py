@@ -10,7 +10,7 @@ from torch import Tensor
 
 from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import PerSample, Vector, norm
-from undegrade.core.linear_algebra import random_signs
+from undegrade.core.linear_algebra import Map, random_signs
 from undegrade.core.objective import Objective
 
 Problem = Objective[Any, Any]
@@ -22,9 +22,9 @@ NO_DEPENDENCE = "the lower problem does not depend on the upper variable"
 class System(NamedTuple):
     """The linear system of an adjoint: `matrix` v = `right`, symmetric; q = `lift`(v), linear."""
 
-    matrix: Callable[[Vector], Vector]
-    right: Vector
-    lift: Callable[[Vector], Vector]
+    matrix: Map
+    right: Tensor
+    lift: Map
 
 
 @runtime_checkable
@@ -121,7 +121,11 @@ class ProximalStep:
 
     def _steepness(self, problem: Problem, v: Vector) -> Vector:
         """The derivative of the prox, entry by entry."""
-        pulled = torch.func.vjp(lambda u: self._prox(problem, u), v)[1]
+
+        def prox(u: Tensor) -> Tensor:
+            return self._prox(problem, u)
+
+        pulled = torch.func.vjp(prox, v)[1]
         (steepness,), signs = pulled(torch.ones_like(v)), random_signs(v, seed=1)
         if not torch.allclose(pulled(signs)[0], steepness * signs, equal_nan=True):
             raise ValueError(
@@ -131,7 +135,7 @@ class ProximalStep:
         return steepness
 
 
-def hessian(functional: Functional, x: Vector) -> Callable[[Vector], Vector]:
+def hessian(functional: Functional, x: Vector) -> Map:
     """v ↦ ∇²f(x) v, by one backward pass each: the gradient is recorded once (∇²f is symmetric)."""
     pull = torch.func.vjp(functional.grad, x)[1]
     return lambda v: pull(v)[0]
@@ -147,7 +151,7 @@ def _free(problem: Problem) -> None:
 
 def pulled(
     optimality: Optimality, objective: Callable[[Tensor], Problem], theta: Theta, x: Vector
-) -> Callable[[Vector], Vector]:
+) -> Map:
     """q ↦ (∂F/∂θ)ᵀ q at x.
 
     Raises:

@@ -66,7 +66,9 @@ class _Value(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
         (slope,) = grad_outputs
         return slope.reshape(-1, *(1,) * (gradient.ndim - 1)) * gradient, None

@@ -88,7 +88,12 @@ class ActiveSet:
         """The state at x, with the proximal step that tells where to go next."""
         gradient, step = problem.fidelity.grad(x), per_sample(state.step, x)
         threshold = state.step * problem.weights(x)
-        near, pull = torch.func.vjp(lambda v: problem.prior.prox(v, threshold), x - step * gradient)
+
+        def prox(v: Tensor) -> Tensor:
+            return problem.prior.prox(v, threshold)
+
+        recorded = torch.func.vjp(prox, x - step * gradient)
+        near: Tensor = recorded[0]
         # ∇f(near) + (x − near)/t − ∇f(x), by the Hessian
         change = (x - near).flatten(1)
         slope = change / state.step[:, None] - (state.hessian @ change[..., None])[..., 0]
@@ -97,7 +102,7 @@ class ActiveSet:
             x=x,
             residual=norm(change) / (state.step * state.scale.clamp(min=tiny)),
             near=near,
-            steepness=pull(torch.ones_like(x))[0].flatten(1),
+            steepness=recorded[1](torch.ones_like(x))[0].flatten(1),
             slope=slope,
         )
 
