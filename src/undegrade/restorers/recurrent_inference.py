@@ -11,7 +11,8 @@ import torch
 
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.rim import RIM, RIMState
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
