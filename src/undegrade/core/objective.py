@@ -1,15 +1,16 @@
 """The two roles of functionals in a restoration: a fidelity, and what is minimized with it."""
 
+import math
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from undegrade.core.functional import Functional, Proximable
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import Image, PerSample, Vector, per_sample
 from undegrade.core.likelihood import Likelihood
-from undegrade.core.operator import Operator
+from undegrade.core.operator import LinearOperator, Operator
 
 
 class Fidelity(Functional):
@@ -27,6 +28,11 @@ class Fidelity(Functional):
         super().__init__()
         self.operator, self.likelihood = operator, likelihood
         self.register_buffer("y", y, persistent=False)
+
+    def modulus(self, x: Image) -> PerSample:
+        """0: every likelihood is convex in the prediction. −∞ where φ is not linear."""
+        linear = isinstance(self.operator, LinearOperator)
+        return x.new_full((len(x),), 0.0 if linear else -math.inf)
 
     def forward(self, x: Image) -> PerSample:
         return self.likelihood(self.operator(x), self.y)
@@ -82,25 +88,38 @@ class Objective(Functional, Generic[F_co, G_co]):
         else:
             self.register_buffer("weight", weight)
 
-    def forward(self, x: Image) -> PerSample:
-        value = self.fidelity(x) + self.weight.to(x) * self.prior(x)
+    def forward(self, x: Vector) -> PerSample:
+        value = self.fidelity(x) + self.weights(x) * self.prior(x)
         return value if self.constraint is None else value + self.constraint(x)
 
-    def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
+    def value_and_grad(self, x: Vector) -> tuple[PerSample, Vector]:
         f, df = self.fidelity.value_and_grad(x)
         g, dg = self.prior.value_and_grad(x)
-        weight = self.weight.to(x)
+        weight = self.weights(x)
         return f + weight * g, torch.addcmul(df, per_sample(weight, x), dg)
 
-    def hvp(self, x: Image, v: Image) -> Image:
+    def hvp(self, x: Vector, v: Vector) -> Vector:
         curved = self.prior.hvp(x, v)
-        return torch.addcmul(self.fidelity.hvp(x, v), per_sample(self.weight.to(x), x), curved)
+        return torch.addcmul(self.fidelity.hvp(x, v), per_sample(self.weights(x), x), curved)
 
-    def curvature(self, x: Image) -> Callable[[Image], Image]:
+    def curvature(self, x: Vector) -> Callable[[Vector], Vector]:
         fidelity, prior = self.fidelity.curvature(x), self.prior.curvature(x)
-        weight = per_sample(self.weight.to(x), x)
+        weight = per_sample(self.weights(x), x)
         return lambda v: torch.addcmul(fidelity(v), weight, prior(v))
 
-    def project(self, x: Image) -> Image:
-        """The nearest image in the constraint set."""
+    def modulus(self, x: Vector) -> PerSample:
+        weight = self.weights(x)
+        prior = torch.where(weight > 0, weight * self.prior.modulus(x), 0.0)
+        return self.fidelity.modulus(x) + prior
+
+    def weights(self, x: Vector) -> PerSample:
+        """λ of every sample of x."""
+        return self.weight.to(x).expand(len(x))
+
+    def project(self, x: Vector) -> Vector:
+        """The nearest point of the constraint set."""
         return x if self.constraint is None else self.constraint.prox(x, 1.0)
+
+
+Smooth: TypeAlias = Objective[Functional, Functional]
+"""What descent methods take: both parts have gradients."""
