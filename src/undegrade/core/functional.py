@@ -47,6 +47,10 @@ class Functional(torch.nn.Module, abc.ABC):
         """
         return lambda v: self.hvp(x, v)
 
+    def modulus(self, x: Tensor) -> PerSample:
+        """m ≥ 0 such that f − m/2·‖x‖² is still convex; 0 unless a subclass knows better."""
+        return x.new_zeros(len(x))
+
 
 class Proximable(Functional):
     """A functional whose proximal map is known in closed form or to high accuracy."""
@@ -58,10 +62,6 @@ class Proximable(Functional):
 
 class Convex(Proximable):
     """A proximable convex functional whose conjugate is known, so that duality gaps are."""
-
-    def modulus(self, x: Tensor) -> PerSample:
-        """m ≥ 0 such that f − m/2·‖x‖² is still convex; 0 unless a subclass knows better."""
-        return x.new_zeros(len(x))
 
     @abc.abstractmethod
     def conjugate(self, p: Tensor) -> PerSample:

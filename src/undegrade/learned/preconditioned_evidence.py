@@ -9,7 +9,7 @@ from undegrade.core.image import Image
 from undegrade.core.objective import Fidelity
 from undegrade.core.parametrization import Parametrization
 from undegrade.learned.evidence import Seen
-from undegrade.learned.quadratic_model import Known, known_about, linear, moved, within_band
+from undegrade.learned.quadratic_model import Known, known_about, moved, within_band
 
 
 @final
@@ -33,9 +33,6 @@ class PreconditionedEvidence(nn.Module):
         floor: smallest μ.
         inner: most conjugate gradient iterations.
         differentiable: whether training differentiates through g and d.
-
-    Raises:
-        ValueError: `start` of an operator that is not linear.
     """
 
     def __init__(
@@ -75,7 +72,7 @@ class PreconditionedEvidence(nn.Module):
         return within_band(problem, known, x, self.inner)
 
     def _step(self, problem: Fidelity, known: Known, x: Image, error: float) -> tuple[Image, Image]:
-        A = linear(problem.operator)
-        residual = known.weights * (problem.y - A(x))
+        prediction, A = problem.operator.linearize(x)
+        residual = known.weights * (problem.y - prediction)
         shift = (known.std / error).square().clamp(min=self.floor)
         return -A.adjoint(residual), moved(A, known, residual, shift, self.inner)

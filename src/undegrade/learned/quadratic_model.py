@@ -9,7 +9,7 @@ from torch.nn import functional
 from undegrade.core.image import Image, PerSample, per_sample, ratio
 from undegrade.core.linear_algebra import conjugate_gradient, impulse_response
 from undegrade.core.objective import Fidelity
-from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.operator import LinearOperator
 
 _FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
 _ENOUGH = 1e-4  # of the residual: what conjugate gradients may leave, far below what is visible
@@ -32,29 +32,12 @@ class Known(NamedTuple):
 
 
 def known_about(problem: Fidelity, x0: Image) -> Known:
-    """Noise, weights and spectrum, and as maps the coverage AᵀWA1 and the noise level.
-
-    Raises:
-        ValueError: an operator that is not linear.
-    """
-    A = linear(problem.operator)
+    """Noise, weights and spectrum; coverage AᵀWA1 and noise level as maps; A = φ′(x0)."""
+    A = problem.operator.linearize(x0)[1]
     std, weights = noise(problem)
     coverage = A.adjoint(weights * A(torch.ones_like(x0)))
     maps = torch.cat((coverage, _level(A, problem, std)), 1)
     return Known(std, weights, _spectrum(A, problem.y), maps)
-
-
-def linear(operator: Operator) -> LinearOperator:
-    """The operator, which must be linear.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not isinstance(operator, LinearOperator):
-        raise ValueError(
-            f"this learned method needs a linear operator, got {type(operator).__name__}"
-        )
-    return operator
 
 
 def moved(
@@ -89,8 +72,8 @@ def within_band(problem: Fidelity, known: Known, x: Image, iterations: int) -> I
 
     Where the measurement is nearly exact, a network's own rounding is the larger error.
     """
-    A = linear(problem.operator)
-    residual = known.weights * (problem.y - A(x))
+    prediction, A = problem.operator.linearize(x)
+    residual = known.weights * (problem.y - prediction)
     band = 3 * per_sample(known.std, residual)
     beyond = residual - torch.minimum(torch.maximum(residual, -band), band)
     shift = (known.std / 0.03).square().clamp(min=0.003)
@@ -105,7 +88,7 @@ def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
 
 
 def _variance(problem: Fidelity) -> tuple[Tensor, Tensor]:
-    precision = problem.likelihood.precision(problem.y).clamp(max=_FINEST**-2)
+    precision = problem.likelihood.noise.precision(problem.y).clamp(max=_FINEST**-2)
     trusted = (precision > 0).to(precision)
     return ratio(trusted, precision), trusted
 

@@ -10,7 +10,7 @@ from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.objective import Fidelity
 from undegrade.core.parametrization import Parametrization
 from undegrade.learned.evidence import Seen
-from undegrade.learned.quadratic_model import Known, known_about, linear, moved, within_band
+from undegrade.learned.quadratic_model import Known, known_about, moved, within_band
 
 
 @final
@@ -44,9 +44,6 @@ class SplittingEvidence(nn.Module):
         strength: λ.
         floor: smallest μ, below which noise-free borders ring.
         inner: most conjugate gradient iterations.
-
-    Raises:
-        ValueError: `start` of an operator that is not linear.
     """
 
     def __init__(
@@ -74,7 +71,7 @@ class SplittingEvidence(nn.Module):
         self, problem: Fidelity, known: Known, latent: Tensor, link: Parametrization, iteration: int
     ) -> Seen:
         """z, and all of it as channels."""
-        A, x = linear(problem.operator), link.image(latent)
+        x = link.image(latent)
         tau = self._expected_error(known, iteration)
         shift = (self.strength * (known.std / tau).square()).clamp(min=self.floor)
 
@@ -82,7 +79,8 @@ class SplittingEvidence(nn.Module):
             return v - moved(A, known, known.weights * A(v), shift, self.inner)
 
         with torch.no_grad():
-            residual = known.weights * (problem.y - A(x))
+            prediction, A = problem.operator.linearize(x)
+            residual = known.weights * (problem.y - prediction)
             d, g = moved(A, known, residual, shift, self.inner), -A.adjoint(residual)
         z: Image = _Moved.apply(x, d, pulled)
         coverage, level = known.maps[:, :-1], known.maps[:, -1:]

@@ -13,7 +13,7 @@ def first_estimate(measurement: Measurement) -> Image:
     Lost are the entries whose precision is 0, such as pure black and white under salt and pepper.
     """
     y = measurement.y
-    lost = measurement.likelihood.precision(y) <= 0
+    lost = measurement.likelihood.noise.precision(y) <= 0
     if bool(lost.any()):
         y = torch.where(lost, Mask(~lost).initial(y), y)
     return measurement.operator.initial(y)
