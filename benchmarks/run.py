@@ -7,6 +7,7 @@ NAMES = (
     "tv_speed",
     "memory",
     "gauss_newton",
+    "busy",
     "solver_choice",
     "color_deblurring",
     "tv_denoising",

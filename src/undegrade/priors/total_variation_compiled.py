@@ -86,15 +86,33 @@ def descend(x: Image, p: Tensor, step: PerSample) -> Image:
     return out
 
 
-@functools.cache
 def _loops() -> dict[str, Callable[..., Any]]:
-    """The compiled loops; numba is loaded only here."""
+    """The compiled loops, set to as many threads as torch takes at this moment.
+
+    Two pools of threads that both want every core wait for each other.
+    """
     import numba
 
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, _pool()))
+    if torch.get_num_threads() != threads:  # the pool has just started, and they share OpenMP
+        torch.set_num_threads(threads)
+    return _compiled()
+
+
+@functools.cache
+def _pool() -> int:
+    """Start numba's threads; how many there are."""
+    import numba
+
+    return numba.get_num_threads()
+
+
+@functools.cache
+def _compiled() -> dict[str, Callable[..., Any]]:
+    """By name."""
     from undegrade.priors import total_variation_loops as loops
 
-    # two pools of threads that both want every core wait for each other
-    numba.set_num_threads(min(torch.get_num_threads(), numba.get_num_threads()))
     return {
         "anisotropic": loops.ascend_anisotropic,
         "isotropic": loops.ascend_isotropic,
