@@ -42,7 +42,7 @@ from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
 from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
-from undegrade.solvers.dualized import Dualized, Stack, dualize
+from undegrade.solvers.dualized import Dualized, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
@@ -359,12 +359,6 @@ def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any
     return Objective(LeastSquares(A, y, std), prior, 10 * weight)
 
 
-def _dualized(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
-    """The same saddle with the fidelity on the dual side too; the box is wide enough to be idle."""
-    prior = TotalVariation("isotropic", smoothing=100.0)
-    return dualize(Objective(Fidelity(A, Gaussian(std), y), prior, 100 * weight), y, Box(-3, 3))
-
-
 SOLVERS: dict[str, SolverCase] = {
     "gradient descent": SolverCase(GradientDescent(), _smooth, 1e-13),
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
@@ -377,6 +371,9 @@ SOLVERS: dict[str, SolverCase] = {
     ),
     "primal-dual": SolverCase(PrimalDual(ratio=10.0), _saddle, 1e-9),
 }
+
+
+SMOOTH = {name: case for name, case in SOLVERS.items() if case.problem is _smooth}
 
 
 def _untrained(architecture: Architecture) -> RIM:

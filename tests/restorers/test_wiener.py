@@ -8,7 +8,7 @@ from tests.cases import uniform
 from undegrade.core.linear_algebra import impulse_response
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
-from undegrade.core.solver import Status
+from undegrade.core.stopping import Status
 from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson

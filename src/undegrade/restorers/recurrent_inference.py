@@ -14,7 +14,8 @@ from undegrade.core.gram import Gram
 from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.stopping import until
 from undegrade.learned.rim import RIM, RIMState
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.restorers.initial import first_estimate

@@ -23,23 +23,22 @@ _PROBE = 2718281828
 
 
 def path(
-    solve: Callable[[Tensor, PerSample, S], S], predict: Callable[[S], Tensor], start: S
+    restored: Callable[[Tensor, PerSample, S | None], S], predict: Callable[[S], Tensor]
 ) -> Path:
     """The path of a method that begins each restoration where the last one ended.
 
     Arguments:
-        solve: (measurement, weight, where to begin) ↦ where it ended.
+        restored: (measurement, weight, where the last one ended or None) ↦ where it ended.
         predict: where it ended ↦ φ(x̂).
-        start: where the first one begins.
     """
 
     def of(y: Tensor) -> Predict:
-        at = start
+        last: S | None = None
 
         def predicted(weight: PerSample) -> Tensor:
-            nonlocal at
-            at = solve(y, weight, at)
-            return predict(at)
+            nonlocal last
+            last = restored(y, weight, last)
+            return predict(last)
 
         return predicted
 
@@ -97,7 +96,7 @@ class UnbiasedRisk:
             divergence = (divergence + along_probe(from_there(weight))) / self.probe
             return misfit - trusted + 2 * divergence.to(misfit)
 
-        return _minimize(risk, start, self.evaluations)
+        return search_minimum(risk, start, self.evaluations)
 
 
 @final
@@ -128,14 +127,14 @@ class Discrepancy:
             misfit = predict(weight) - y
             return (dot(misfit, precision * misfit) / (self.factor * trusted)).log()
 
-        return _root(excess, start, self.evaluations)
+        return search_root(excess, start, self.evaluations)
 
 
 RULES: dict[str, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
 """What `--rule` names."""
 
 
-def _minimize(
+def search_minimum(
     score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int
 ) -> PerSample:
     """Per sample: walk in factors of √2 until the score rises on both sides, then a parabola."""
@@ -170,7 +169,9 @@ def _shift(triple: list[Tensor], new: Tensor, down: Tensor, up: Tensor) -> list[
     ]
 
 
-def _root(score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int) -> PerSample:
+def search_root(
+    score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int
+) -> PerSample:
     """Per sample: the weight where an increasing score is 0, to 2 %, by guarded secant steps."""
     done = torch.zeros_like(start, dtype=torch.bool)
     low, high = torch.full_like(start, -math.inf), torch.full_like(start, math.inf)

@@ -11,7 +11,8 @@ from undegrade.core.image import Image, PerSample, norm
 from undegrade.core.linear_algebra import impulse_response, random_signs
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.stopping import until
 from undegrade.operators.convolution import fast_size
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.spectrum import image_spectrum
@@ -62,8 +63,8 @@ class _Filter:
 
     margin: int
 
-    def init(self, problem: Measurement, x0: Image) -> Filtered:
-        del problem
+    def init(self, problem: Measurement, x0: Image, near: Filtered | None = None) -> Filtered:
+        del problem, near
         return Filtered(x0, x0.new_full((len(x0),), torch.inf))
 
     def step(self, problem: Measurement, state: Filtered) -> Filtered:
