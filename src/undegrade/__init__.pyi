@@ -1,3 +1,9 @@
+from .bilevel.hypergradient import Implicit as Implicit
+from .bilevel.hypergradient import Unrolled as Unrolled
+from .bilevel.lower_level import LowerLevel as LowerLevel
+from .bilevel.optimality import ProximalStep as ProximalStep
+from .bilevel.optimality import Stationarity as Stationarity
+from .bilevel.problem import Bilevel as Bilevel
 from .core.functional import Composite as Composite
 from .core.functional import Convex as Convex
 from .core.functional import Functional as Functional
@@ -95,6 +101,8 @@ from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
 from .restorers.weight import WeightRule as WeightRule
 from .restorers.wiener import Wiener as Wiener
+from .solvers.active_set import ActiveSet as ActiveSet
+from .solvers.active_set import inverse_hessian as inverse_hessian
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent

@@ -1,6 +1,7 @@
 """Real-valued functions of an image, or any other vector: fidelities and priors are the roles."""
 
 import abc
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,8 @@ class Functional(torch.nn.Module, metaclass=Listed):
         return lambda v: self.hvp(x, v)
 
     def modulus(self, x: Tensor) -> PerSample:
-        """m ≥ 0 such that f − m/2·‖x‖² is still convex; 0 unless a subclass knows better."""
-        return x.new_zeros(len(x))
+        """m such that f − m/2·‖x‖² is convex: 0 where f is, −∞ where nothing is known."""
+        return x.new_full((len(x),), -math.inf)
 
 
 class Proximable(Functional):
@@ -66,6 +67,9 @@ class Proximable(Functional):
 
 class Convex(Proximable):
     """A proximable convex functional whose conjugate is known, so that duality gaps are."""
+
+    def modulus(self, x: Tensor) -> PerSample:
+        return x.new_zeros(len(x))
 
     @abc.abstractmethod
     def conjugate(self, p: Tensor) -> PerSample:
@@ -103,6 +107,9 @@ class Composite(Functional):
     @abc.abstractmethod
     def squared_norm(self, x: Vector) -> PerSample:
         """A bound on ‖K‖² for images of the shape of x."""
+
+    def modulus(self, x: Vector) -> PerSample:
+        return x.new_zeros(len(x))
 
     def forward(self, x: Vector) -> PerSample:
         return self.outer(self.inner(x))
