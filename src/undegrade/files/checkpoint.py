@@ -15,6 +15,7 @@ from undegrade.core.image import PerSample
 from undegrade.core.solver import Observer
 from undegrade.core.stopping import State
 from undegrade.files.atomic import replacing
+from undegrade.files.complaint import in_short
 
 _MAGIC = b"undegrade checkpoint 1\n"
 _DIGEST = hashlib.sha256().digest_size
@@ -65,7 +66,9 @@ def load_checkpoint(path: Path, example: T) -> T:
     try:
         return cast(T, _like(example, content, "content"))
     except ValueError as error:
-        raise ValueError(f"{path} is another checkpoint than expected: {error}") from error
+        raise ValueError(
+            f"{path} is another checkpoint than expected: {in_short(error)}"
+        ) from error
 
 
 def checkpoint_path(folder: Path, iteration: int) -> Path:
@@ -171,7 +174,8 @@ def _leaf(example: object, content: object, at: str) -> object:
     if example is None:
         return content
     if isinstance(example, Tensor) and isinstance(content, Tensor):
-        shape = content[:0].shape if len(example) == 0 != content.ndim else content.shape
+        growing = example.shape[:1] == (0,) and content.ndim > 0
+        shape = content[:0].shape if growing else content.shape
         if (example.shape, example.dtype) == (shape, content.dtype) and content.shape[:1] != (0,):
             return content.to(example.device)
         raise ValueError(
