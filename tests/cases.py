@@ -14,7 +14,7 @@ from undegrade.bilevel.optimality import ProximalStep
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
 from undegrade.core.least_squares import LeastSquares
-from undegrade.core.likelihood import NoiseModel
+from undegrade.core.likelihood import Likelihood, NoiseModel
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.solver import Solver
