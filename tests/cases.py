@@ -14,7 +14,7 @@ from undegrade.bilevel.optimality import ProximalStep
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
 from undegrade.core.least_squares import LeastSquares
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import Likelihood, NoiseModel
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.solver import Solver
@@ -49,7 +49,6 @@ from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
 from undegrade.restorers.architecture import ARCHITECTURES, Architecture
-from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.active_set import ActiveSet, inverse_hessian
 from undegrade.solvers.averaged import Averaged
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
@@ -57,7 +56,7 @@ from undegrade.solvers.deep_image_prior import DeepImagePrior
 from undegrade.solvers.difference_of_squares import FactorDescent, HyperbolicMirror
 from undegrade.solvers.double_overparametrization import DoubleOverparametrization
 from undegrade.solvers.drawing import Drawing
-from undegrade.solvers.dualized import Dualized, Score, Stack
+from undegrade.solvers.dualized import Dualized, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.low_rank_plus_sparse import LowRankPlusSparse
@@ -87,7 +86,7 @@ class OperatorCase:
 class LikelihoodCase:
     """A likelihood whose measurements of predictions in [0, 1] are drawn by itself."""
 
-    likelihood: Likelihood
+    likelihood: NoiseModel
     shape: tuple[int, int, int, int] = (2, 3, 5, 6)
 
     def prediction(self, seed: int = 2) -> Tensor:
@@ -170,6 +169,46 @@ class Squares:
         return x**2 + x
 
 
+class Denoising:
+    """A linear physics that knows itself as U diag(mask) Vᵀ, as deepinv's denoising does."""
+
+    mask = torch.tensor(1.0)
+
+    def A(self, x: Tensor) -> Tensor:
+        return x
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return y
+
+    def V(self, x: Tensor) -> Tensor:
+        return x
+
+    def V_adjoint(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Shaken(Denoising):
+    """The same of a periodic blur, its basis that of the Fourier transform in real numbers."""
+
+    def __init__(self, psf: Tensor, size: tuple[int, int]) -> None:
+        self.blur, self.size = Blur(psf, "periodic"), size
+        point = torch.zeros(1, 1, *size, dtype=psf.dtype)
+        point[..., 0, 0] = 1
+        self.mask = torch.fft.rfft2(self.blur(point)).abs()[..., None]
+
+    def A(self, x: Tensor) -> Tensor:
+        return self.blur(x)
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return self.blur.adjoint(y)
+
+    def V(self, x: Tensor) -> Tensor:
+        return torch.fft.irfft2(torch.view_as_complex(x), s=self.size, norm="ortho")
+
+    def V_adjoint(self, x: Tensor) -> Tensor:
+        return torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
+
+
 class Doubled:
     """What DeepInverse calls a linear physics: twice the image, shifted."""
 
@@ -214,6 +253,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
     "physics": OperatorCase(from_physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
+    "decomposed physics": OperatorCase(LinearPhysics(Shaken(_psf(3, 5), (8, 7)))),
     "low resolution in closed form 2": OperatorCase(LowResolution(_psf(3, 5), 2), (2, 3, 8, 6)),
     "low resolution in closed form 3": OperatorCase(
         LowResolution(_psf(2, 3, 5, 3), 3), (2, 3, 9, 12)
@@ -239,6 +279,7 @@ LINEAR_OPERATORS: dict[str, LinearOperator] = {
 LIKELIHOODS: dict[str, LikelihoodCase] = {
     "gaussian": LikelihoodCase(Gaussian(0.1)),
     "gaussian per sample": LikelihoodCase(Gaussian(torch.tensor([0.05, 0.2]))),
+    "gaussian per entry": LikelihoodCase(Gaussian(0.05 + 0.2 * uniform(2, 3, 5, 6))),
     "laplace": LikelihoodCase(Laplace(0.1)),
     "laplace per sample": LikelihoodCase(Laplace(torch.tensor([0.05, 0.2]))),
     "poisson": LikelihoodCase(Poisson(30.0)),
@@ -306,10 +347,17 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
         (2, 1, 5, 6),
     ),
     "weighted squares": FunctionalCase(
-        lambda rows: WeightedSquares(
+        lambda rows: LeastSquares(
+            Mask(uniform(5, 6) + 0.1),
+            uniform(2, 3, 5, 6)[rows],
+            0.3 + uniform(2, 3, 5, 6, seed=1)[rows],
+        )
+    ),
+    "fidelity of a map of deviations": FunctionalCase(
+        lambda rows: Fidelity(
             Blur(_psf(2, 1, 3, 3)[rows], "valid"),
+            Gaussian(0.3 + uniform(2, 3, 3, 4, seed=1)[rows]),
             uniform(2, 3, 3, 4)[rows],
-            5 * uniform(2, 3, 3, 4, seed=1)[rows],
         )
     ),
     "fidelity of a blur": FunctionalCase(
@@ -321,9 +369,6 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
         lambda rows: Fidelity(Downsample(2), Poisson(9.0), uniform(2, 1, 2, 3)[rows]),
         (2, 1, 4, 6),
         low=0.2,
-    ),
-    "score of a prediction": FunctionalCase(
-        lambda rows: Score(Gaussian(0.3), uniform(2, 3, 5, 6)[rows])
     ),
     "separable sum": FunctionalCase(lambda rows: _pair(rows).outer, (2, 3 * 5 * 6 * 3)),
     "both terms dual": FunctionalCase(lambda rows: _pair(rows)),

@@ -13,6 +13,7 @@ from .core.image import PerSample as PerSample
 from .core.image import Vector as Vector
 from .core.least_squares import LeastSquares as LeastSquares
 from .core.likelihood import Likelihood as Likelihood
+from .core.likelihood import NoiseModel as NoiseModel
 from .core.measurement import Measurement as Measurement
 from .core.measurement import Restorer as Restorer
 from .core.objective import Fidelity as Fidelity

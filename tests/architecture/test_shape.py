@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import undegrade
+from undegrade.core.operator import Operator
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "undegrade"
@@ -38,6 +39,25 @@ def _classes() -> set[type]:
 def _open(c: type) -> bool:
     """Whether a class is there to be subclassed."""
     return inspect.isabstract(c) or vars(c).get("_is_protocol", False)
+
+
+def _recognized(file: Path) -> set[str]:
+    """The operators that a file asks for by their class."""
+    known = {c.__name__ for c in _classes() if issubclass(c, Operator)}
+    asked = {
+        name.id
+        for call in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "isinstance"
+        for name in ast.walk(call.args[1])
+        if isinstance(name, ast.Name)
+    }
+    return known & asked
+
+
+def test_operators_are_asked_and_not_recognized() -> None:
+    assert _recognized(SOURCE / "core" / "operator.py")  # the algebra of operators knows them
+    room = {f for f in FILES if f.parent.name != "operators"} - {SOURCE / "core" / "operator.py"}
+    assert {_name(f): found for f in room if (found := _recognized(f))} == {}
 
 
 def _name(file: Path) -> str:

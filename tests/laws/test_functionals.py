@@ -155,6 +155,20 @@ def test_conjugate_bounds_every_value_from_above(name):
 
 
 @convex
+def test_the_bound_on_the_conjugate_holds_half_a_range_away(name):
+    """Fenchel–Young, f(u) + f̄(p) ≥ ⟨p, u⟩, for all u that x stands for."""
+    case, f, x = parts(name)
+    low, high = (per_sample(v, x) for v in (x.flatten(1).amin(1), x.flatten(1).amax(1)))
+    margin, middle = 0.999 * (high - low), (low + high) / 2
+    for size in (1e-2, 1.0, 40.0):
+        p = size * (uniform(*case.shape, seed=5) - 0.5)
+        bound = f.conjugate_bound(p, x)
+        # random, and where ⟨p, u⟩ is largest
+        for u in (middle + margin * (2 * uniform(*x.shape) - 1), middle + margin * p.sign()):
+            assert (f(u) + bound >= dot(p, u) - 1e-6 * (1 + norm(p) * norm(u))).all()
+
+
+@convex
 def test_prox_of_the_conjugate_is_the_minimizer(name):
     """Where f* is finite: f*(q) ≥ f*(p) + ⟨(v − p)/step, q − p⟩ for p = prox_conjugate(v)."""
     case, f, x = parts(name)

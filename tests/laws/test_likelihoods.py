@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.cases import LIKELIHOODS, LikelihoodCase, uniform
 from undegrade.core.image import dot
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import Likelihood, NoiseModel
 
 
 @pytest.fixture(params=LIKELIHOODS.values(), ids=LIKELIHOODS.keys())
@@ -17,7 +17,7 @@ def case(request: pytest.FixtureRequest) -> LikelihoodCase:
 
 
 @pytest.fixture
-def likelihood(case: LikelihoodCase) -> Likelihood:
+def likelihood(case: LikelihoodCase) -> NoiseModel:
     return case.likelihood
 
 
@@ -57,6 +57,13 @@ def test_curvature_is_the_information_or_majorizes(case, likelihood):
         assert (likelihood(u + step, y) <= above + 1e-3 * value).all()
 
 
+def test_what_is_called_quadratic_is_its_quadratic_model(case, likelihood):
+    u, y = case.prediction(seed=5), case.measured()
+    model = 0.5 * dot(u - y, likelihood.precision(y) * (u - y))
+    same = torch.allclose(likelihood(u, y), model)
+    assert same == likelihood.quadratic
+
+
 def test_prox_minimizes(case, likelihood):
     v, y = case.prediction(seed=5) * 1.5 - 0.3, case.measured()
     for step in (1e-5, 1e-3, torch.tensor([1e-4, 0.1], dtype=torch.float64)):
@@ -68,7 +75,7 @@ def test_prox_minimizes(case, likelihood):
                 assert (best <= _prox_objective(likelihood, other, v, y, step) + 1e-12).all()
 
 
-def _prox_objective(likelihood: Likelihood, u: Tensor, v: Tensor, y: Tensor, step) -> Tensor:
+def _prox_objective(likelihood: NoiseModel, u: Tensor, v: Tensor, y: Tensor, step) -> Tensor:
     return step * likelihood(u, y) + 0.5 * dot(u - v, u - v)
 
 
@@ -116,7 +123,7 @@ def test_one_image_never_depends_on_its_neighbors(case, likelihood):
         )
 
 
-def _members(likelihood: Likelihood) -> list[Likelihood]:
+def _members(likelihood: NoiseModel) -> list[NoiseModel]:
     """The same likelihood for each of two images alone."""
     members = []
     for i in range(2):

@@ -5,7 +5,6 @@ import torch
 
 from tests.cases import uniform
 from undegrade.core.objective import Fidelity
-from undegrade.core.operator import Operator
 from undegrade.core.solver import solve
 from undegrade.core.stopping import Status, until
 from undegrade.learned.gradient_features import GradientFeatures
@@ -17,6 +16,7 @@ from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
+from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.parametrizations.pointwise import Affine, Sigmoid
@@ -303,18 +303,17 @@ def test_uneven_noise_is_told_as_a_map():
     torch.testing.assert_close(level[0, -1], level.new_full((8,), (0.641 / 1000) ** 0.5))
 
 
-def test_a_nonlinear_operator_is_refused():
-    class Squared(Operator):
-        def forward(self, x):
-            return x**2
-
-        def initial(self, y):
-            return y
-
-    p = Fidelity(Squared(), Gaussian(0.1), uniform(1, 3, 4, 4))
-    for features in (NOISE, LeastSquaresFeatures()):
-        with pytest.raises(ValueError, match="needs a linear operator, got Squared"):
-            features.prepare(p, p.y, 1)
+@pytest.mark.parametrize("features", [NOISE, LeastSquaresFeatures()], ids=["noise", "all"])
+def test_a_nonlinear_operator_is_linearized_about_the_estimate(features):
+    A, x = Function(lambda x: x**2 + x.roll(1, -1)), uniform(1, 3, 6, 5)
+    y = A(x) + 0.1 * uniform(1, 3, 6, 5, seed=1)
+    value, jacobian = A.linearize(x)
+    shown = []
+    for operator, measured in ((A, y), (jacobian, y - value + jacobian(x))):
+        p = Fidelity(operator, Gaussian(0.1), measured)
+        prepared = features.prepare(p, x, 1)[1]
+        shown.append(features.compute(p, prepared, x, Affine(), 0).stacked())
+    torch.testing.assert_close(*shown)
 
 
 @pytest.mark.parametrize("kind", [NOISE, LeastSquaresFeatures()], ids=["noise", "all"])

@@ -84,7 +84,7 @@ def test_a_parameter_is_the_operators_own():
 
 def test_a_periodic_blur_is_inverted_in_closed_form():
     A, b = Blur(uniform(5, 5), "periodic"), uniform(2, 3, 11, 12)
-    x = A.normal_solve(b, 0.3)
+    x = A.gram.solve(b, 0.3)
     torch.testing.assert_close(A.adjoint(A(x)) + 0.3 * x, b)
 
 

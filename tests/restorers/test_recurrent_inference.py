@@ -417,7 +417,8 @@ def test_the_restorer_is_settings():
     ],
 )
 def test_noise_alone_has_weights_of_its_own(operator, likelihood, name):
-    m = Measurement(photograph(96, 96), operator, likelihood)
+    y = likelihood.sample(photograph(96, 96), torch.Generator().manual_seed(0))
+    m = Measurement(y, operator, likelihood)
     assert shipped(m) == WEIGHTS / f"{name}.safetensors"
     chosen = RecurrentInference(weights=shipped(m)).restore(m).x
     assert torch.equal(RecurrentInference().restore(m).x, chosen)

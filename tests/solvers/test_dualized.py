@@ -8,11 +8,11 @@ import torch
 import undegrade as ud
 from tests.cases import uniform
 from undegrade.core.functional import Composite
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import NoiseModel
 from undegrade.priors import total_variation_compiled as compiled
 from undegrade.solvers.dualized import Dualized
 
-LIKELIHOODS: dict[str, Likelihood] = {
+LIKELIHOODS: dict[str, NoiseModel] = {
     "gaussian": ud.Gaussian(0.2),
     "laplace": ud.Laplace(torch.tensor([0.1, 0.3])),
     "poisson": ud.Poisson(20.0),

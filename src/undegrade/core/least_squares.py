@@ -1,70 +1,94 @@
-"""The Gaussian fidelity where (AᵀA + shift·I)⁻¹ has a closed form."""
+"""The fidelity of a linear operator where −log p is quadratic, or is replaced by its model."""
 
 import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex
 from undegrade.core.image import Image, PerSample, dot, per_sample
+from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.core.operator import LinearOperator
 
 
 class LeastSquares(Convex):
-    """½‖A x − y‖² / std²: the Gaussian −log p as a function of x that has a proximal map.
+    """½ Σ (Ax − y)²/std², with an exact Hessian, and a proximal map that is closed where AᵀA is.
 
-    prox_{τf}(v) = (AᵀA + s·I)⁻¹ (Aᵀy + s·v) with s = std²/τ, by `A.normal_solve`.
+    Exact for Gaussian noise; with std = precision(y)^−½ the quadratic model of any noise. The prox
+    solves (AᵀWA + 1/τ) x = AᵀWy + v/τ, W = 1/std²: by `A.gram` where std is one number per sample,
+    otherwise by conjugate gradients.
 
     Arguments:
-        operator: A, best one whose `closed_form` is true.
+        operator: A.
         y: the measurement.
-        std: noise standard deviation, one number or one per sample.
+        std: noise standard deviation, one number, one per sample or one per entry of y; infinite
+            for an entry that is lost.
 
     Raises:
         ValueError: std is not positive.
     """
 
     y: Tensor
-    std: Tensor
-    back: Tensor  # Aᵀy
+    precision: Tensor  # largest 1/std² of each sample
+    trust: Tensor  # 1/std² relative to that: (b 1 1 1) of ones, or in the shape of y
+    back: Tensor  # Aᵀ trust·y
 
     def __init__(self, operator: LinearOperator, y: Tensor, std: float | Tensor) -> None:
         super().__init__()
-        deviation = torch.as_tensor(std).to(y).expand(len(y))
+        deviation = torch.as_tensor(std).to(y)
         if not bool((deviation > 0).all()):
             raise ValueError(f"expected a noise std > 0, got {deviation.tolist()}")
+        rows = deviation if deviation.ndim > 1 else per_sample(deviation.expand(len(y)), y)
+        least = rows.flatten(1).amin(1)
+        trust = (per_sample(least, y) / rows).square()
+        if bool((trust == 1).all()):
+            trust = per_sample(torch.ones_like(least), y)
         self.operator = operator
         self.register_buffer("y", y, persistent=False)
-        self.register_buffer("std", deviation.clone(), persistent=False)
-        self.register_buffer("back", operator.adjoint(y), persistent=False)
+        self.register_buffer("precision", least.square().reciprocal(), persistent=False)
+        self.register_buffer("trust", trust, persistent=False)
+        self.register_buffer("back", operator.adjoint(trust * y), persistent=False)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every entry of a sample is trusted alike."""
+        return self.trust[0].numel() == 1
 
     def forward(self, x: Image) -> PerSample:
         misfit = self.operator(x) - self.y
-        return dot(misfit, misfit) / (2 * self.std**2)
+        return 0.5 * self.precision * dot(misfit, self.trust * misfit)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
         misfit = self.operator(x) - self.y
-        precision = self.std**-2
-        gradient = per_sample(precision, x) * self.operator.adjoint(misfit)
-        return dot(misfit, misfit) * precision / 2, gradient
+        slope = self.trust * misfit
+        value = 0.5 * self.precision * dot(misfit, slope)
+        return value, per_sample(self.precision, x) * self.operator.adjoint(slope)
+
+    def hvp(self, x: Image, v: Image) -> Image:
+        del x
+        return per_sample(self.precision, v) * self._normal(v)
 
     def prox(self, v: Image, step: float | PerSample) -> Image:
-        shift = self.std**2 / step
-        return self.operator.normal_solve(torch.addcmul(self.back, per_sample(shift, v), v), shift)
+        shift = 1 / (self.precision * step)
+        return self._solve(torch.addcmul(self.back, per_sample(shift, v), v), shift)
 
     def modulus(self, x: Image) -> PerSample:
-        return self.operator.coercivity(x) / self.std**2
+        gram = self.operator.gram
+        if gram is None:
+            return x.new_zeros(len(x))
+        return self.precision * self.trust.flatten(1).amin(1) * gram.least(x)
 
     def conjugate(self, p: Image) -> PerSample:
-        """f*(p) = ½std²‖q‖² + ⟨q, y⟩ for the q with Aᵀq = p: finite only for p in the range of Aᵀ.
+        """f*(p) = ⟨p, x⟩ − f(x) where AᵀWA x = p + AᵀWy: finite only for p in the range of Aᵀ.
 
-        Where AᵀA is singular, or nearly so, use `conjugate_bound`.
+        Where AᵀWA is singular, or nearly so, use `conjugate_bound`.
         """
-        return self._dual_value(self.operator(self.operator.normal_solve(p, 1e-12)))
+        x = self._solve(self.back + p / per_sample(self.precision, p), 1e-12)
+        return dot(p, x) - self(x)
 
     def conjugate_bound(self, p: Image, x: Image) -> PerSample:
         """f*(p) with its supremum over images at most half a range away from the range of x.
 
-        By weak duality sup_u ⟨p, u⟩ − f(u) ≤ f̂*(q) + sup_u ⟨p − Aᵀq, u⟩ for every q, f̂ the score
-        of a prediction. q = (Ax − y)/std² makes p − Aᵀq vanish as x becomes optimal. Where f is
+        By weak duality sup_u ⟨p, u⟩ − f(u) ≤ f̂*(q) + sup_u ⟨p − Aᵀq, u⟩ for every q, f̂ the −log p
+        of a prediction. q = W(Ax − y) makes p − Aᵀq vanish as x becomes optimal. Where f is
         strongly convex f*(p) itself is finite, and is returned.
         """
         if bool((self.modulus(x) > 0).all()):
@@ -72,10 +96,23 @@ class LeastSquares(Convex):
         low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)
         margin = (high - low) / 2
         low, high = per_sample(low - margin, x), per_sample(high + margin, x)
-        misfit = per_sample(self.std**-2, self.y) * (self.operator(x) - self.y)
-        left = p - self.operator.adjoint(misfit)
+        misfit = self.operator(x) - self.y
+        q = per_sample(self.precision, misfit) * self.trust * misfit
+        left = p - self.operator.adjoint(q)
         reach = torch.maximum(left * low, left * high).flatten(1).sum(1)
-        return self._dual_value(misfit) + reach
+        return dot(q, misfit / 2 + self.y) + reach
 
-    def _dual_value(self, q: Tensor) -> PerSample:
-        return self.std**2 * dot(q, q) / 2 + dot(q, self.y)
+    def _normal(self, v: Image) -> Image:
+        return self.operator.adjoint(self.trust * self.operator(v))
+
+    def _solve(self, b: Image, shift: float | PerSample) -> Image:
+        """(Aᵀ trust A + shift)⁻¹ b."""
+        gram = self.operator.gram
+        if gram is not None and self.uniform:
+            return gram.solve(b, shift)
+
+        def shifted(v: Image) -> Image:
+            return self._normal(v) + per_sample(shift, v) * v
+
+        tolerance = torch.finfo(b.dtype).eps ** 0.75  # a prox is exact, as far as this can be
+        return conjugate_gradient(shifted, b, tolerance=tolerance, iterations=500).x

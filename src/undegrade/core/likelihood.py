@@ -36,6 +36,38 @@ class Likelihood(nn.Module, metaclass=Listed):
         known; above a kink a parabola that touches and majorizes −log p (the lagged one).
         """
 
+    @property
+    def noise(self) -> "NoiseModel":
+        """This likelihood, which must be a `NoiseModel`.
+
+        Raises:
+            ValueError: it is not.
+        """
+        raise ValueError(
+            f"expected noise with a precision and a proximal map, got {type(self).__name__}"
+        )
+
+    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
+        """−log p and its gradient in the prediction."""
+
+        def total(u: Tensor) -> tuple[Tensor, PerSample]:
+            value = self(u, y)
+            return value.sum(), value
+
+        gradient, value = torch.func.grad(total, has_aux=True)(prediction)
+        return value, gradient
+
+
+class NoiseModel(Likelihood):
+    """A convex −log p of measurements in the units of the prediction, with all that is known of it.
+
+    Linear methods read its precision; proximal and primal–dual ones its prox and conjugate.
+    """
+
+    @property
+    def noise(self) -> "NoiseModel":
+        return self
+
     @abc.abstractmethod
     def precision(self, y: Tensor) -> Tensor:
         """1/variance of each entry as far as y itself tells; 0 for an entry that is lost.
@@ -49,6 +81,11 @@ class Likelihood(nn.Module, metaclass=Listed):
         """Whether −log p has a gradient everywhere, as descent methods need."""
         return True
 
+    @property
+    def quadratic(self) -> bool:
+        """Whether −log p is its own quadratic model, Σ precision(y)·(prediction − y)²/2."""
+        return False
+
     @abc.abstractmethod
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """Argmin over predictions u of −step·log p(y | u) + ½‖u − v‖²."""
@@ -56,13 +93,3 @@ class Likelihood(nn.Module, metaclass=Listed):
     @abc.abstractmethod
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """Sup over predictions u of ⟨p, u⟩ + log p(y | u), with the constant of `forward`."""
-
-    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
-        """−log p and its gradient in the prediction."""
-
-        def total(u: Tensor) -> tuple[Tensor, PerSample]:
-            value = self(u, y)
-            return value.sum(), value
-
-        gradient, value = torch.func.grad(total, has_aux=True)(prediction)
-        return value, gradient

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import Image, PerSample, dot, per_sample, ratio
-from undegrade.core.linear_algebra import conjugate_gradient
+from undegrade.core.gram import Gram
+from undegrade.core.image import Image, dot, per_sample, ratio
 from undegrade.core.listed import Listed, all_names
 
 
@@ -41,11 +41,28 @@ class Operator(nn.Module, metaclass=Listed):
         value, back, *_ = torch.func.vjp(self, x)
         return value, _Jacobian(lambda v: back(v)[0], torch.zeros_like(value))
 
+    @property
+    def gram(self) -> Gram | None:
+        """AᵀA, where the operator is linear and knows it in closed form."""
+        return None
+
+    def as_linear(self, advice: str) -> "LinearOperator":
+        """This operator, which must be linear.
+
+        Raises:
+            ValueError: it is not; the message ends with the advice.
+        """
+        raise ValueError(f"expected a linear operator, got {type(self).__name__}; {advice}")
+
     def __matmul__(self, inner: "Operator") -> "Operator":
-        """`A @ B` is x ↦ A(B(x)); it stays linear when both are."""
-        if isinstance(self, LinearOperator) and isinstance(inner, LinearOperator):
-            return LinearComposition(self, inner)
-        return Composition(self, inner)
+        """`A @ B` is x ↦ A(B(x)); it stays linear when both are, and is B or A beside identity."""
+        return inner.followed_by(self)
+
+    def followed_by(self, outer: "Operator") -> "Operator":
+        """x ↦ outer(φ(x)): `outer @ self`, for what knows better than to compose."""
+        if isinstance(self, LinearOperator) and isinstance(outer, LinearOperator):
+            return LinearComposition(outer, self)
+        return Composition(outer, self)
 
 
 class LinearOperator(Operator):
@@ -65,26 +82,9 @@ class LinearOperator(Operator):
         """A x, and A: a linear map is its own derivative."""
         return self(x), self
 
-    @property
-    def closed_form(self) -> bool:
-        """Whether `normal_solve` is exact and costs about as much as one A and one Aᵀ."""
-        return False
-
-    def coercivity(self, x: Image) -> PerSample:
-        """m ≥ 0 with ‖Au‖² ≥ m‖u‖² for images shaped like x; 0 unless an operator knows better."""
-        return x.new_zeros(len(x))
-
-    def normal_solve(self, b: Image, shift: float | PerSample) -> Image:
-        """(AᵀA + shift·I)⁻¹ b, shift > 0 (one number, or one per sample).
-
-        By conjugate gradients to a relative residual of 1e-4 (at most 50 iterations), unless the
-        operator has a closed form and says so in `closed_form`.
-        """
-
-        def normal(x: Image) -> Image:
-            return self.adjoint(self(x)) + per_sample(shift, x) * x
-
-        return conjugate_gradient(normal, b, tolerance=1e-4, iterations=50).x
+    def as_linear(self, advice: str) -> "LinearOperator":
+        del advice
+        return self
 
 
 class _Jacobian(LinearOperator):

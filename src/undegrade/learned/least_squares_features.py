@@ -12,7 +12,7 @@ from undegrade.core.image import Image, per_sample
 from undegrade.core.objective import Fidelity
 from undegrade.core.parametrization import Parametrization
 from undegrade.learned.features import Shown
-from undegrade.learned.quadratic_model import QuadraticModel, linear
+from undegrade.learned.quadratic_model import QuadraticModel
 from undegrade.learned.schedule import GeometricErrors, ListedErrors
 
 Part = Literal["estimate", "residual", "move", "coverage", "expected error", "noise level"]
@@ -63,7 +63,7 @@ class LeastSquaresFeatures:
         base: what the update is added to.
 
     Raises:
-        ValueError: settings out of range; `prepare` of an operator that is not linear.
+        ValueError: settings out of range.
     """
 
     schedule: GeometricErrors | ListedErrors = field(default_factory=GeometricErrors)
@@ -102,8 +102,8 @@ class LeastSquaresFeatures:
         if self.base == "z":
             return x0, prepared
         shift = self._shift(model, prepared.errors[0])
-        residual = model.residual(problem, x0)
-        return x0 + model.step(linear(problem), residual, shift, self.cg_iterations), prepared
+        residual, A = model.residual(problem, x0)
+        return x0 + model.step(A, residual, shift, self.cg_iterations), prepared
 
     def compute(
         self,
@@ -114,7 +114,7 @@ class LeastSquaresFeatures:
         iteration: int,
     ) -> Shown:
         """All parts; `base` decides where they stand."""
-        model, A, x = prepared.model, linear(problem), parametrization.image(latent)
+        model, x = prepared.model, parametrization.image(latent)
         move = iteration + (self.base == "x")  # there the start took the first one
         error = prepared.errors[min(move, len(prepared.errors) - 1)]
         shift = self._shift(model, error)
@@ -123,7 +123,7 @@ class LeastSquaresFeatures:
             return v - model.step(A, model.trusted * A(v), shift, self.cg_iterations)
 
         with torch.no_grad():
-            residual = model.residual(problem, x)
+            residual, A = model.residual(problem, x)
             g, d = -A.adjoint(residual), model.step(A, residual, shift, self.cg_iterations)
         if self.base == "z":
             x = _Step.apply(x, d, pull_back)

@@ -44,20 +44,17 @@ class QuadraticModel:
 
     @staticmethod
     def of(problem: Fidelity, x0: Image) -> "QuadraticModel":
-        """The model of a measurement, for images shaped like x0.
-
-        Raises:
-            ValueError: an operator that is not linear.
-        """
-        A = linear(problem)
+        """The model of a measurement about x0; A is the Jacobian φ′(x0)."""
+        A = problem.operator.linearize(x0)[1]
         std, trusted = noise(problem)
         coverage = A.adjoint(trusted * A(torch.ones_like(x0)))
         level = _level(A, problem, std)
         return QuadraticModel(std, trusted, _spectrum(A, problem.y), coverage, level)
 
-    def residual(self, problem: Fidelity, x: Image) -> Tensor:
-        """W(y − φ(x))."""
-        return self.trusted * (problem.y - problem.operator(x))
+    def residual(self, problem: Fidelity, x: Image) -> tuple[Tensor, LinearOperator]:
+        """W(y − φ(x)), and the Jacobian A there."""
+        prediction, A = problem.operator.linearize(x)
+        return self.trusted * (problem.y - prediction), A
 
     def step(
         self, A: LinearOperator, residual: Tensor, shift: PerSample, cg_iterations: int
@@ -90,23 +87,11 @@ class QuadraticModel:
 
         Where the measurement is nearly exact, a network's own rounding is the larger error.
         """
-        residual = self.residual(problem, x)
+        residual, A = self.residual(problem, x)
         band = _BAND * per_sample(self.std, residual)
         beyond = residual - torch.minimum(torch.maximum(residual, -band), band)
         shift = (self.std / _BAND_ERROR).square().clamp(min=_BAND_FLOOR)
-        return x + self.step(linear(problem), beyond, shift, cg_iterations)
-
-
-def linear(problem: Fidelity) -> LinearOperator:
-    """The problem's operator, which must be linear.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not isinstance(problem.operator, LinearOperator):
-        name = type(problem.operator).__name__
-        raise ValueError(f"this learned method needs a linear operator, got {name}")
-    return problem.operator
+        return x + self.step(A, beyond, shift, cg_iterations)
 
 
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
@@ -117,7 +102,7 @@ def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
 
 
 def _variance(problem: Fidelity) -> tuple[Tensor, Tensor]:
-    precision = problem.likelihood.precision(problem.y).clamp(max=FINEST**-2)
+    precision = problem.likelihood.noise.precision(problem.y).clamp(max=FINEST**-2)
     trusted = (precision > 0).to(precision)
     return ratio(trusted, precision), trusted
 

@@ -6,17 +6,18 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 
 
 @final
-class Gaussian(Likelihood):
+class Gaussian(NoiseModel):
     """y = prediction + std·n, n standard normal: −log p = ½‖prediction − y‖²/std².
 
     Arguments:
-        std: standard deviation in units of the [0, 1] range, one number or one per sample (b,).
-            8-bit levels divide by 255: σ = 25 is 0.098.
+        std: standard deviation in units of the [0, 1] range, one number, one per sample (b,), or
+            one per entry of y, infinite where that is lost. 8-bit levels divide by 255: σ = 25 is
+            0.098.
 
     Raises:
         ValueError: a standard deviation that is not positive.
@@ -24,7 +25,7 @@ class Gaussian(Likelihood):
 
     std: Tensor
 
-    def __init__(self, std: float | PerSample) -> None:
+    def __init__(self, std: float | Tensor) -> None:
         super().__init__()
         values = torch.as_tensor(std)
         if not bool((values > 0).all()):
@@ -32,7 +33,7 @@ class Gaussian(Likelihood):
         self.register_buffer("std", values)
 
     def extra_repr(self) -> str:
-        return f"std={self.std.tolist()}"
+        return f"std={self.std.tolist() if self.std.ndim < 2 else tuple(self.std.shape)}"
 
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
         noise = torch.randn(
@@ -41,18 +42,21 @@ class Gaussian(Likelihood):
             device=generator.device,
             dtype=prediction.dtype,
         )
-        return prediction + per_sample(self.std, prediction) * noise.to(prediction)
+        return prediction + self._std(prediction) * noise.to(prediction)
 
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
-        difference = prediction - y
-        return 0.5 * dot(difference, difference) / self.std.to(difference).square()
+        scaled = (prediction - y) / self._std(y)
+        return 0.5 * dot(scaled, scaled)
 
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
         difference = prediction - y
         del prediction  # room for what comes
-        variance = self.std.to(difference).square()
-        value = 0.5 * dot(difference, difference) / variance
-        return value, difference / per_sample(variance, difference)
+        slope = difference / self._std(y).square()
+        return 0.5 * dot(difference, slope), slope
+
+    @property
+    def quadratic(self) -> bool:
+        return True
 
     def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
         """1/std², exactly."""
@@ -60,16 +64,20 @@ class Gaussian(Likelihood):
         return self.precision(y)
 
     def precision(self, y: Tensor) -> Tensor:
-        return per_sample(self.std, y).square().reciprocal().expand_as(y)
+        return self._std(y).square().reciprocal().expand_as(y)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step/std²."""
-        t = per_sample(step, v) / per_sample(self.std, v).square()
+        t = per_sample(step, v) / self._std(v).square()
         return (v + t * y) / (1 + t)
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
-        """⟨p, y⟩ + ½ std² ‖p‖²."""
-        return dot(p, y + 0.5 * per_sample(self.std, p).square() * p)
+        """⟨p, y⟩ + ½ Σ std² p²; infinite unless p is 0 at lost entries."""
+        half = 0.5 * torch.where(p == 0, 0.0, self._std(p).square() * p)
+        return dot(p, y + half)
+
+    def _std(self, like: Tensor) -> Tensor:
+        return self.std.to(like) if self.std.ndim > 1 else per_sample(self.std, like)
 
 
 NOISE = Noise(

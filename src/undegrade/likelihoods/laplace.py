@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 
 _FLAT = 1e-2  # in scales: closer to the kink the parabola, which would be a wall, stays as it is
 
 
 @final
-class Laplace(Likelihood):
+class Laplace(NoiseModel):
     """y = prediction + Laplace noise: −log p = ‖prediction − y‖₁/scale.
 
     The median is its estimate where the mean is a Gaussian's, so a minority of wild entries does

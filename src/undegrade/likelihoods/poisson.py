@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, per_sample
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 
 _PHOTONS = 0.1  # expected count below which −log p goes on as a parabola
 
 
 @final
-class Poisson(Likelihood):
+class Poisson(NoiseModel):
     """peak·y ~ Poisson(peak·prediction): −log p = peak Σ (u − y + y log(y/u)).
 
     White (1) is `peak` photons on average. −log p is infinite below zero and steep just above, so

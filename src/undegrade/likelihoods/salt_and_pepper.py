@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, per_sample
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 from undegrade.likelihoods.rounding import rounding_std
 
@@ -14,7 +14,7 @@ _OF_8_BITS = rounding_std()
 
 
 @final
-class SaltAndPepper(Likelihood):
+class SaltAndPepper(NoiseModel):
     """Each entry is lost with probability `fraction`, and then is 0 or 1 with equal chance.
 
     A lost entry gives itself away: it is exactly 0 or exactly 1. Those entries say nothing, and the
@@ -64,6 +64,10 @@ class SaltAndPepper(Likelihood):
         difference = prediction - y
         slope = self.precision(y) * difference
         return 0.5 * dot(difference, slope), slope
+
+    @property
+    def quadratic(self) -> bool:
+        return True
 
     def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
         """The precision, exactly."""

@@ -5,7 +5,8 @@ from typing import final, get_args
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.gram import Gram, frequencies
+from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator
 from undegrade.operators.cache import Cache
 from undegrade.operators.convolution import (
@@ -97,18 +98,15 @@ class Blur(LinearOperator):
         return pad(y, self.margin, "replicate") if self.boundary == "valid" else y
 
     @property
-    def closed_form(self) -> bool:
-        return self.boundary == "periodic"
+    def gram(self) -> Gram | None:
+        """For a periodic boundary: |F psf|² in frequencies."""
+        return frequencies(self._power) if self.boundary == "periodic" else None
 
-    def normal_solve(self, b: Image, shift: float | PerSample) -> Image:
-        """(AᵀA + shift·I)⁻¹ b; for a periodic boundary F⁻¹[ F b / (|F psf|² + shift) ]."""
-        if not self.closed_form:
-            return super().normal_solve(b, shift)
-        size = b.shape[-2], b.shape[-1]
+    def _power(self, x: Image) -> Tensor:
+        size = x.shape[-2], x.shape[-1]
         self.measured_size(size)
-        transfer = self._transfer(size, self.margin, b)
-        power = transfer.real.square() + transfer.imag.square()
-        return filtered(b, 1 / (power + per_sample(shift, b)), size, size)
+        transfer = self._transfer(size, self.margin, x)
+        return transfer.real.square() + transfer.imag.square()
 
     def _sums(self, x: Tensor) -> bool:
         """Whether sums are faster; torch sums slowly in float64 and over a single channel."""

@@ -5,7 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.gram import Diagonal, Gram
+from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator
 
 
@@ -64,10 +65,6 @@ class Downsample(LinearOperator):
         return low, (low + 1).clamp(max=n - 1), place - low
 
     @property
-    def closed_form(self) -> bool:
-        return True
-
-    def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
-        """The quotient b / (kept + shift), kept = 1 at the pixels that remain and 0 elsewhere."""
-        kept = self.adjoint(torch.ones_like(self(b[:1, :1])))
-        return b / (kept + per_sample(shift, b))
+    def gram(self) -> Gram:
+        """1 at the pixels that remain, 0 elsewhere."""
+        return Diagonal(lambda x: self.adjoint(torch.ones_like(self(x[:1, :1]))))

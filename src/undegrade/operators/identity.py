@@ -4,8 +4,9 @@ from typing import final
 
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, per_sample
-from undegrade.core.operator import LinearOperator
+from undegrade.core.gram import Diagonal, Gram
+from undegrade.core.image import Image
+from undegrade.core.operator import LinearOperator, Operator
 
 
 @final
@@ -22,12 +23,11 @@ class Identity(LinearOperator):
         return y
 
     @property
-    def closed_form(self) -> bool:
-        return True
+    def gram(self) -> Gram:
+        return Diagonal(lambda x: x.new_ones(len(x), 1, 1, 1))
 
-    def coercivity(self, x: Image) -> PerSample:
-        return x.new_ones(len(x))
+    def __matmul__(self, inner: Operator) -> Operator:
+        return inner
 
-    def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
-        """The quotient b / (1 + shift)."""
-        return b / (1 + per_sample(shift, b))
+    def followed_by(self, outer: Operator) -> Operator:
+        return outer

@@ -1,10 +1,12 @@
 """Blur and decimation as one operator, with a closed form."""
 
+from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
+from undegrade.core.gram import Gram
 from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.operator import LinearOperator
 from undegrade.operators.blur import Blur
@@ -18,7 +20,7 @@ class LowResolution(LinearOperator):
     """A = S B: a periodic blur B, then one pixel of every s×s block.
 
     The same map as `Downsample(s) @ Blur(psf, "periodic")`. What it has beyond that is
-    `normal_solve`: AAᵀ is a convolution on the coarse grid, whose kernel is every s-th entry of the
+    its `gram`: AAᵀ is a convolution on the coarse grid, whose kernel is every s-th entry of the
     autocorrelation of psf. With E its transform, and F the one of the coarse grid,
     (AᵀA + αI)⁻¹ b = (b − Aᵀ F⁻¹[ F(Ab) / (E + α) ]) / α.
     The difference cancels for tiny α: in float32 keep α ≥ 1e-5.
@@ -51,17 +53,10 @@ class LowResolution(LinearOperator):
         return self.downsample.initial(y)
 
     @property
-    def closed_form(self) -> bool:
-        return True
+    def gram(self) -> Gram:
+        return _Decimated(self)
 
-    def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
-        """See the class; exact up to cancellation."""
-        coarse = self(b)
-        size = coarse.shape[-2], coarse.shape[-1]
-        quotient = torch.fft.rfft2(coarse) / (self._power(b) + per_sample(shift, b))
-        return (b - self.adjoint(torch.fft.irfft2(quotient, s=size))) / per_sample(shift, b)
-
-    def _power(self, x: Image) -> Tensor:
+    def power(self, x: Image) -> Tensor:
         """E: the transform of AAᵀ on the coarse grid, real and not negative."""
         psf, size = self.blur.psf, (x.shape[-2], x.shape[-1])
 
@@ -73,3 +68,29 @@ class LowResolution(LinearOperator):
             return torch.fft.rfft2(autocorrelation[..., ::s, ::s]).real.clamp(min=0)
 
         return self._cache(psf, (size, x.dtype, x.device), derive)
+
+
+@final
+@dataclass(frozen=True)
+class _Decimated:
+    """AᵀA of a blur and decimation."""
+
+    A: LowResolution
+
+    def solve(self, b: Image, shift: float | PerSample) -> Image:
+        """See `LowResolution`; exact up to cancellation."""
+        coarse = self.A(b)
+        size = coarse.shape[-2], coarse.shape[-1]
+        quotient = torch.fft.rfft2(coarse) / (self.A.power(b) + per_sample(shift, b))
+        return (b - self.A.adjoint(torch.fft.irfft2(quotient, s=size))) / per_sample(shift, b)
+
+    def least(self, x: Image) -> PerSample:
+        """0: what falls between the kept pixels is lost; of a factor of 1 only a bound."""
+        return x.new_zeros(len(x))
+
+    def largest(self, x: Image) -> PerSample:
+        return self.A.power(x).flatten(1).amax(1).expand(len(x))
+
+    def spectrum(self, x: Image) -> None:
+        """Decimation is no convolution."""
+        del x

@@ -5,7 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, per_sample, ratio
+from undegrade.core.gram import Diagonal, Gram
+from undegrade.core.image import Image, ratio
 from undegrade.core.operator import LinearOperator
 
 _WINDOW = (0.125, 0.375, 0.375, 0.125)  # binomial, close to a Gaussian
@@ -61,12 +62,8 @@ class Mask(LinearOperator):
         return _filled(ratio(y, weight), seen)
 
     @property
-    def closed_form(self) -> bool:
-        return True
-
-    def normal_solve(self, b: Image, shift: float | PerSample) -> Tensor:
-        """The quotient b / (observed² + shift)."""
-        return b / (self.observed.to(b).square() + per_sample(shift, b))
+    def gram(self) -> Gram:
+        return Diagonal(lambda x: self.observed.to(x).square())
 
 
 def _filled(values: Tensor, weight: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Protocol, final, runtime_checkable
 
 from torch import Tensor, nn
 
+from undegrade.core.gram import Diagonal, Gram
 from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.operators.function import Function
@@ -22,6 +23,16 @@ class HasAdjoint(HasA, Protocol):
     """Anything linear that also says its transpose."""
 
     def A_adjoint(self, y: Tensor) -> Tensor: ...  # noqa: N802
+
+
+@runtime_checkable
+class Decomposed(HasAdjoint, Protocol):
+    """A linear physics with A = U diag(mask) Vᵀ, as deepinv's `DecomposablePhysics`."""
+
+    mask: Tensor
+
+    def V(self, x: Tensor) -> Tensor: ...  # noqa: N802
+    def V_adjoint(self, x: Tensor) -> Tensor: ...  # noqa: N802
 
 
 def from_physics(physics: HasA, start: Callable[[Tensor], Image] | None = None) -> Operator:
@@ -57,6 +68,23 @@ class LinearPhysics(LinearOperator):
 
     def adjoint(self, y: Tensor) -> Image:
         return self.physics.A_adjoint(y)
+
+    @property
+    def gram(self) -> Gram | None:
+        """|mask|² in the basis V, where the physics has a decomposition."""
+        physics = self.physics
+        if not isinstance(physics, Decomposed):
+            return None
+        return Diagonal(
+            lambda x: _spread(physics.mask.abs().square(), physics.V_adjoint(x[:1])),
+            physics.V_adjoint,
+            lambda c, _: physics.V(c),
+        )
+
+
+def _spread(eigenvalues: Tensor, like: Tensor) -> Tensor:
+    """With the dimensions of `like`; real."""
+    return eigenvalues.to(like.real)[(None,) * (like.ndim - eigenvalues.ndim)]
 
 
 class _Measuring(nn.Module):

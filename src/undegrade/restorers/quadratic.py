@@ -7,16 +7,15 @@ from typing import Any, final
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
+from undegrade.core.least_squares import LeastSquares
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Objective
-from undegrade.core.operator import LinearOperator
 from undegrade.core.solver import Observer, Result, advance, solve
 from undegrade.core.stopping import until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
-from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 
 WARM_UP_ITERATIONS = 8  # per tried weight, each from where the last one ended
@@ -60,15 +59,13 @@ class Quadratic:
 
     def objective(
         self, measurement: Measurement, weight: PerSample
-    ) -> Objective[WeightedSquares, Tikhonov]:
+    ) -> Objective[LeastSquares, Tikhonov]:
         """What is minimized."""
-        operator, y = measurement.operator, measurement.y
-        if not isinstance(operator, LinearOperator):
-            raise ValueError(
-                f"quadratic restoration needs a linear degradation, got {type(operator).__name__}; "
-                "use the variational method"
-            )
-        squares = WeightedSquares(operator, y, measurement.likelihood.precision(y))
+        y = measurement.y
+        operator = measurement.operator.as_linear(
+            "quadratic restoration needs one: use the variational method"
+        )
+        squares = LeastSquares(operator, y, measurement.likelihood.noise.precision(y).rsqrt())
         return Objective(squares, Tikhonov(FiniteDifference()), weight)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
@@ -83,5 +80,5 @@ class Quadratic:
             return advance(ConjugateGradient(), objective, begin, WARM_UP_ITERATIONS).x
 
         start = y.new_full((len(y),), _START)
-        precision = measurement.likelihood.precision(y)
+        precision = measurement.likelihood.noise.precision(y)
         return self.rule.choose(path(tried, operator), y, precision, start)

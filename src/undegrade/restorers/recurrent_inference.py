@@ -9,15 +9,15 @@ from typing import Literal, final
 
 import torch
 
+from undegrade.core.gram import Gram
+from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.rim import RIM, RIMState
-from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
-from undegrade.operators.identity import Identity
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.weight_file import load_weights
@@ -32,7 +32,7 @@ class RecurrentInference:
 
     The best quality per second for photographs: 1 to 3 dB above `Variational` on noise, known blurs
     and missing pixels, 0.6 to 1.3 dB on low resolution. It fails for pictures unlike
-    photographs, and for operators that are not linear.
+    photographs. A non-linear operator is linearized about the estimate of every step.
 
     References:
         Putzky and Welling, Recurrent inference machines for solving inverse problems (2017);
@@ -53,8 +53,8 @@ class RecurrentInference:
             slower and the better, by 0.1 to 0.2 dB.
 
     Raises:
-        ValueError: `restore` of a picture with other than 1 or 3 channels, of a non-linear
-        operator, or with a file of weights that is none.
+        ValueError: `restore` of a picture with other than 1 or 3 channels, or
+        with a file of weights that is none.
     """
 
     weights: Path | None = None
@@ -103,9 +103,15 @@ def restored_by(
 
 def shipped(measurement: Measurement) -> Path:
     """The weights in the package that are best for a measurement."""
-    complete = not isinstance(measurement.likelihood, SaltAndPepper)  # that one loses entries
-    only_noise = complete and isinstance(measurement.operator, Identity)
+    y, gram = measurement.y, measurement.operator.gram
+    complete = bool((measurement.likelihood.noise.precision(y) > 0).all())
+    only_noise = gram is not None and complete and _is_one(gram, measurement.operator.initial(y))
     return WEIGHTS / f"{'denoising' if only_noise else 'universal'}.safetensors"
+
+
+def _is_one(gram: Gram, x: Image) -> bool:
+    """Whether AᵀA is the identity."""
+    return bool((gram.least(x) > 0.999).all() and (gram.largest(x) < 1.001).all())
 
 
 @functools.lru_cache(maxsize=2)

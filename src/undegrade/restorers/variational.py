@@ -4,21 +4,20 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeGuard, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, norm, ratio
 from undegrade.core.least_squares import LeastSquares
+from undegrade.core.likelihood import NoiseModel
 from undegrade.core.linear_algebra import random_signs
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
-from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import State, Stop, until
-from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.operators.blur import Blur
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
@@ -31,6 +30,7 @@ from undegrade.solvers.primal_dual import DualState, PrimalDual
 
 WARM_UP_ITERATIONS = 30  # per tried weight, each from where the last one ended
 GAP_EVERY = 30  # iterations between two duality gaps, each as expensive as an iteration
+_EVEN = 0.5  # least part of its largest eigenvalue that all of AᵀA have where it counts as even
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
 
 
@@ -118,7 +118,7 @@ class Variational:
             return plan.reached(ended)
 
         trials = path(tried, lambda at: operator(at.x))
-        precision = measurement.likelihood.precision(y)
+        precision = measurement.likelihood.noise.precision(y)
         start = _usual_weight(precision) * _gain(operator, x0)
         return self.rule.choose(trials, y, precision, start)
 
@@ -131,20 +131,20 @@ class Variational:
 
     def _plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
         """The best method for this measurement."""
-        y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
+        y, noise, operator = measurement.y, measurement.likelihood.noise, measurement.operator
         stop = functools.partial(until, iterations=self.iterations)
         certain = stop(residual=self.tolerance, every=GAP_EVERY)
         objective, prior = self.objective(measurement, weight), self._prior()
-        if isinstance(likelihood, Gaussian) and _well_posed(operator, y):
-            squares = LeastSquares(operator, y, likelihood.std)
+        well_posed = _well_posed(operator, x0)
+        squares = _squares(operator, noise, y)
+        if squares is not None and well_posed:
             return Plan(PrimalDual(), Objective(squares, prior, weight), certain, _with_dual)
-        if isinstance(likelihood, Gaussian) and isinstance(operator, Blur) and operator.closed_form:
+        if squares is not None and _periodic(operator, x0):
             # the residual is about what is left to gain
-            squares = LeastSquares(operator, y, likelihood.std)
             enough = stop(residual=self.tolerance / 2, every=5)
             preconditioned = Objective(squares, prior, weight)
             return Plan(PreconditionedPrimalDual(), preconditioned, enough, _with_dual)
-        if _well_posed(operator, y) or not likelihood.smooth:
+        if well_posed or not noise.smooth:
             return Plan(PrimalDual(), dualize(objective, x0, NEARBY), certain, _with_dual)
         # one remembered step is faster on photographs than more; the gain that the quadratic model
         # expects is a small part of what is still to come
@@ -155,11 +155,24 @@ class Variational:
         return TotalVariation(self.coupling, self.smoothing)
 
 
-def _well_posed(operator: Operator, y: Tensor) -> TypeGuard[LinearOperator]:
-    """Whether AᵀA has an inverse, known in closed form, as for denoising."""
-    if not isinstance(operator, LinearOperator) or not operator.closed_form:
-        return False
-    return bool((operator.coercivity(operator.initial(y)) > 0).all())
+def _well_posed(operator: Operator, x: Image) -> bool:
+    """Whether AᵀA is known to be about a multiple of the identity, as for denoising."""
+    gram = operator.gram
+    return gram is not None and bool((gram.least(x) >= _EVEN * gram.largest(x)).all())
+
+
+def _periodic(operator: Operator, x: Image) -> bool:
+    """Whether AᵀA is known to be a periodic convolution."""
+    gram = operator.gram
+    return gram is not None and gram.spectrum(x) is not None
+
+
+def _squares(operator: Operator, noise: NoiseModel, y: Tensor) -> LeastSquares | None:
+    """The fidelity in closed form: quadratic, every entry trusted alike, AᵀA known."""
+    if not noise.quadratic or operator.gram is None:
+        return None
+    squares = LeastSquares(operator.as_linear(""), y, noise.precision(y).rsqrt())
+    return squares if squares.uniform else None
 
 
 def _usual_weight(precision: Tensor) -> PerSample:

@@ -72,7 +72,7 @@ class _Filter:
         h, w = x.shape[-2:]
         size = fast_size(_enough(h, self.margin)), fast_size(_enough(w, self.margin))
         kernel = _kernel(problem.operator, x, size)
-        variance = _variance(problem.likelihood.precision(y))
+        variance = _variance(problem.likelihood.noise.precision(y))
         restored = _filtered(_continued(y, size), kernel, variance)
         lost = (h - y.shape[-2]) // 2, (w - y.shape[-1]) // 2
         restored = restored.roll(lost, (-2, -1))[..., :h, :w]

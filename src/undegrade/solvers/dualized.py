@@ -8,33 +8,12 @@ from torch import Tensor
 
 from undegrade.core.functional import Composite, Convex
 from undegrade.core.image import Image, PerSample, followed, per_sample
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import NoiseModel
 from undegrade.core.linear_algebra import squared_norm
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator
 
 Flat = Float[Tensor, "b n"]
-
-
-@final
-class Score(Convex):
-    """u ↦ −log p(y | u), a convex likelihood as a function of the prediction."""
-
-    y: Tensor
-
-    def __init__(self, likelihood: Likelihood, y: Tensor) -> None:
-        super().__init__()
-        self.likelihood = likelihood
-        self.register_buffer("y", y, persistent=False)
-
-    def forward(self, x: Tensor) -> PerSample:
-        return self.likelihood(x, self.y)
-
-    def prox(self, v: Tensor, step: float | PerSample) -> Tensor:
-        return self.likelihood.prox(v, self.y, step)
-
-    def conjugate(self, p: Tensor) -> PerSample:
-        return self.likelihood.conjugate(p, self.y)
 
 
 @final
@@ -82,21 +61,26 @@ class Stack(LinearOperator):
 
 @final
 class Separable(Convex):
-    """(u, v) ↦ f(u/s) + λ g(v) on stacked fields, s the scale of the stack."""
+    """(u, v) ↦ −log p(y | u/s) + λ g(v) on stacked fields, s the scale of the stack."""
 
+    y: Tensor
     weight: Tensor
 
-    def __init__(self, first: Convex, second: Convex, weight: Tensor, stack: Stack) -> None:
+    def __init__(
+        self, noise: NoiseModel, y: Tensor, second: Convex, weight: Tensor, stack: Stack
+    ) -> None:
         super().__init__()
-        self.first, self.second, self.stack = first, second, stack
+        self.noise, self.second, self.stack = noise, second, stack
+        self.register_buffer("y", y, persistent=False)
         self.register_buffer("weight", weight)
 
     def __repr__(self) -> str:  # the stack prints itself where it is owned
-        return f"Separable({self.first}, {self.second})"
+        return f"Separable({self.noise}, {self.second})"
 
     def forward(self, x: Flat) -> PerSample:
         u, v = self.stack.split(x)
-        return self.first(u / per_sample(self.stack.scale, u)) + self.weight.to(x) * self.second(v)
+        first = self.noise(u / per_sample(self.stack.scale, u), self.y)
+        return first + self.weight.to(x) * self.second(v)
 
     def prox(self, v: Flat, step: float | PerSample) -> Flat:
         first, second = self.stack.split(v)
@@ -105,20 +89,20 @@ class Separable(Convex):
         return torch.cat((first.flatten(1), second.flatten(1)), dim=1)
 
     def prox_first(self, u: Tensor, step: float | PerSample) -> Tensor:
-        """The prox of u ↦ f(u/s)."""
+        """The prox of u ↦ −log p(y | u/s)."""
         scale = per_sample(self.stack.scale, u)
-        return scale * self.first.prox(u / scale, step / self.stack.scale.to(u) ** 2)
+        return scale * self.noise.prox(u / scale, self.y, step / self.stack.scale.to(u) ** 2)
 
     def conjugate(self, p: Flat) -> PerSample:
         u, v = self.stack.split(p)
         weight = self.weight.to(p).clamp(min=torch.finfo(p.dtype).tiny)
         second = weight * self.second.conjugate(v / per_sample(weight, v))
-        return self.first.conjugate(per_sample(self.stack.scale, u) * u) + second
+        return self.noise.conjugate(per_sample(self.stack.scale, u) * u, self.y) + second
 
 
 @final
 class Dualized(Composite):
-    """(score, λ·prior) ∘ (sA, K): an objective whose two terms both wait on the dual side.
+    """(−log p, λ·prior) ∘ (sA, K): an objective whose two terms both wait on the dual side.
 
     s makes the two operators equally long, so that neither slows the other down. `dualize` makes
     the objective that `PrimalDual` takes. The half-steps of the prior are its own, compiled ones
@@ -142,20 +126,16 @@ class Dualized(Composite):
 
     def __init__(self, fidelity: Fidelity, prior: Composite, weight: Tensor, x: Image) -> None:
         super().__init__()
-        A = fidelity.operator
-        if not isinstance(A, LinearOperator):
-            raise ValueError(
-                f"a primal–dual method needs a linear operator, got {type(A).__name__}; "
-                "use L-BFGS for a non-linear one"
-            )
+        A = fidelity.operator.as_linear("a primal–dual method needs one, L-BFGS does not")
         self.prior = prior
         shapes = fidelity.y.shape[1:], prior.inner(x[:1]).shape[1:]
         largest = 1.05 * squared_norm(lambda u: A.adjoint(A(u)), tuple(x.shape), x)
         bound = prior.squared_norm(x)
         self.stack = Stack(A, prior.inner, shapes, (bound / largest).sqrt())
         self.register_buffer("bound", 2 * bound, persistent=False)
-        score = Score(fidelity.likelihood, fidelity.y)
-        self.separable = Separable(score, prior.outer, weight.to(x).expand(len(x)), self.stack)
+        weight = weight.to(x).expand(len(x))
+        noise, y = fidelity.likelihood.noise, fidelity.y
+        self.separable = Separable(noise, y, prior.outer, weight, self.stack)
 
     @property
     def outer(self) -> Separable:

@@ -12,7 +12,7 @@ from torch import Tensor
 from undegrade.core.functional import Composite
 from undegrade.core.image import Image, PerSample, norm, per_sample
 from undegrade.core.least_squares import LeastSquares
-from undegrade.core.linear_algebra import impulse_response, random_signs
+from undegrade.core.linear_algebra import impulse_response
 from undegrade.core.objective import Objective
 from undegrade.solvers.primal_dual import DualState, dual_start
 from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives
@@ -87,8 +87,8 @@ class PreconditionedPrimalDual:
     ) -> PreconditionedPrimalDualState:
         refuse_constraint("PreconditionedPrimalDual", problem, "use LBFGS")
         refuse_derivatives("PreconditionedPrimalDual", problem, x0, _ADVICE)
-        A, inside = problem.fidelity.operator, problem.prior.inner
-        data_symbol = _periodic_symbol(lambda u: A.adjoint(A(u)), x0, type(A).__name__)
+        inside = problem.prior.inner
+        data_symbol = _periodic_symbol(problem.fidelity, x0)
         return PreconditionedPrimalDualState(
             x0,
             x0.new_full((len(x0),), math.inf),
@@ -106,7 +106,7 @@ class PreconditionedPrimalDual:
         refuse_derivatives("PreconditionedPrimalDual", problem, state.x, _ADVICE)
         anchor, p = state.anchor, state.p
         fidelity, prior, ones = problem.fidelity, problem.prior, torch.ones_like(state.step)
-        precision = per_sample(fidelity.std.to(anchor) ** -2, anchor)
+        precision = per_sample(fidelity.precision, anchor)
         metric = per_sample(state.step, anchor) * state.prior_symbol
         spectrum = torch.fft.rfft2(prior.descend(precision * fidelity.back, p, ones))
         spectrum += metric * state.spectrum
@@ -136,14 +136,12 @@ def _bounded_away(symbol: Tensor) -> Tensor:
     return symbol + 1e-6 * symbol.amax((-2, -1), keepdim=True)
 
 
-def _periodic_symbol(normal: Callable[[Image], Image], like: Image, name: str) -> Tensor:
-    symbol = _symbol(normal, like)
-    test = random_signs(like, 0)
-    seen = normal(test)
-    expected = torch.fft.irfft2(torch.fft.rfft2(test) * symbol, s=like.shape[-2:])
-    if bool((norm(seen - expected) > 1e-3 * norm(seen)).any()):
+def _periodic_symbol(fidelity: LeastSquares, like: Image) -> Tensor:
+    gram = fidelity.operator.gram
+    symbol = None if gram is None else gram.spectrum(like)
+    if symbol is None or not fidelity.uniform:
         raise ValueError(
-            f"PreconditionedPrimalDual needs a blur with a periodic boundary, got {name}; "
-            "use PrimalDual or LBFGS"
+            "PreconditionedPrimalDual needs a blur with a periodic boundary and noise of one "
+            f"level, got {type(fidelity.operator).__name__}; use PrimalDual or LBFGS"
         )
     return symbol
