@@ -1,6 +1,5 @@
 """Command lines from dataclasses, and their faults in one line."""
 
-import argparse
 import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,27 @@ def _weight_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[WeightRule
         is_instance=lambda value: value in RULES.values(),
         str_from_instance=lambda rule: [name for name, known in RULES.items() if known == rule],
     )
+
+
+@_VALUES.primitive_rule
+def _whole_number_or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int | None] | None:
+    """A whole number; x2 is told with the number that was meant."""
+    if info.type != (int | None):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: _whole_number(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _whole_number(word: str) -> int | None:
+    digits = word.strip("x×")
+    if digits != word and digits.isdecimal():
+        raise ValueError(f"expected a whole number, got {word!r}; did you mean {digits}?")
+    return None if word in ("auto", "None") else int(word)
 
 
 @_VALUES.primitive_rule
@@ -74,11 +94,16 @@ def _condensed(box: str) -> str:
     return text.removeprefix(marker).removeprefix("Error parsing settings: ") or box.strip()
 
 
-def named(args: Sequence[str], flag: str, default: str) -> str:
-    """The value of a flag that decides which other flags there are."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument(flag, dest="value", default=default, nargs="?")
-    return parser.parse_known_args(list(args))[0].value or default
+def flags_from(settings: Sequence[str]) -> list[str]:
+    """Settings such as "weight=9" as the words of a command line: --weight 9.
+
+    Raises:
+        ValueError: one is not written so.
+    """
+    for setting in settings:
+        if not setting.partition("=")[2]:
+            raise ValueError(f"expected FLAG=VALUE, such as noise=gaussian:0.1, got {setting!r}")
+    return [w for s in settings for w in (f"--{s.partition('=')[0]}", s.partition("=")[2])]
 
 
 def look_up(table: Mapping[str, T], kind: str, name: str) -> T:
