@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,9 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.networks.gated_cell import GatedSettings
+from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.operators.bicubic import BicubicDownsample
 from undegrade.operators.blur import Blur
 from undegrade.operators.dense import Dense
@@ -27,7 +30,7 @@ from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
-from undegrade.operators.physics import LinearPhysics, Physics
+from undegrade.operators.physics import LinearPhysics, from_physics
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
 from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
@@ -37,16 +40,10 @@ from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
 from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
-from undegrade.restorers.architecture import (
-    Design,
-    GatedDesign,
-    MultiscaleDesign,
-    ResidualDesign,
-    SplittingDesign,
-)
+from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
-from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
+from undegrade.solvers.dualized import Dualized, Score, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
@@ -179,7 +176,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
     "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
-    "physics": OperatorCase(Physics(Squares(), start=lambda y: y / 2)),
+    "physics": OperatorCase(from_physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
     "low resolution in closed form 2": OperatorCase(LowResolution(_psf(3, 5), 2), (2, 3, 8, 6)),
     "low resolution in closed form 3": OperatorCase(
@@ -317,12 +314,6 @@ def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any
     return Objective(LeastSquares(A, y, std), prior, 10 * weight)
 
 
-def _dualized(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
-    """The same saddle with the fidelity on the dual side too; the box is wide enough to be idle."""
-    prior = TotalVariation("isotropic", smoothing=100.0)
-    return dualize(Objective(Fidelity(A, Gaussian(std), y), prior, 100 * weight), y, Box(-3, 3))
-
-
 SOLVERS: dict[str, SolverCase] = {
     "gradient descent": SolverCase(GradientDescent(), _smooth, 1e-13),
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
@@ -337,19 +328,25 @@ SOLVERS: dict[str, SolverCase] = {
 }
 
 
-def _untrained(design: Design) -> RIM:
+SMOOTH = {name: case for name, case in SOLVERS.items() if case.problem is _smooth}
+
+
+def _untrained(architecture: Architecture) -> RIM:
     """A machine whose weights do something, always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        rim = design.build().double()
+        rim = architecture.build().double()
         for p in rim.cell.parameters():
             torch.nn.init.normal_(p, std=0.1)
         return rim.eval().requires_grad_(False)
 
 
+SMALL = {
+    "universal": MultiscaleSettings(widths=(4, 6), middle=1),
+    "denoising": MultiscaleSettings(widths=(4, 6), middle=1),
+    "residual": ResidualSettings(width=4, blocks=1, state_width=3, state_blocks=1),
+    "gated": GatedSettings(width=4, state_width=5),
+}
 LEARNED: dict[str, RIM] = {
-    "multiscale": _untrained(MultiscaleDesign(widths=(4, 6), middle=1)),
-    "splitting": _untrained(SplittingDesign(widths=(4, 6), middle=1)),
-    "residual": _untrained(ResidualDesign(width=4, blocks=1, state_width=3, state_blocks=1)),
-    "gated": _untrained(GatedDesign(width=4, state_width=5)),
+    name: _untrained(replace(ARCHITECTURES[name], cell=cell)) for name, cell in SMALL.items()
 }

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from undegrade.core.measurement import Measurement
-from undegrade.core.solver import Record, Status
+from undegrade.core.solver import Record
+from undegrade.core.stopping import Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.curves import Curve, draw
 from undegrade.evaluation.picture_uri import crop_uri, data_uri

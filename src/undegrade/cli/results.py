@@ -13,7 +13,8 @@ import torch
 from undegrade.cli.inputs import SETTINGS, Source, read_entries
 from undegrade.cli.source import DegradationSource
 from undegrade.core.likelihood import Likelihood
-from undegrade.core.solver import Record, Status
+from undegrade.core.solver import Record
+from undegrade.core.stopping import Status
 from undegrade.degradations.description import degradation_from, description_of
 from undegrade.evaluation.restoration import Restoration, Score
 from undegrade.evaluation.section import Section, noise_in_words

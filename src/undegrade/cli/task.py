@@ -14,6 +14,7 @@ from undegrade.cli.results import Done
 from undegrade.cli.source import DegradationSource, find_known
 from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement, Restorer
+from undegrade.core.stopping import Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.files.picture import Picture, read_image, read_picture
@@ -61,7 +62,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     for label, method in task.methods.items():
         name, restorer, reason = _chosen(label, method, there)
         restoration = evaluate(name, restorer, there, truth, (bar.observe,), task.call)
-        if not bool(restoration.x.isfinite().all()):
+        if restoration.status is Status.DIVERGED:
             raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
         yield Done(
             source=source,
