@@ -48,14 +48,18 @@ class Section:
 
     @property
     def enlarged(self) -> Image:
-        """The degraded picture in the size of the restored one: enlarged, or centered."""
-        y, (height, width) = self.y, self.restorations[0].x.shape[2:]
-        h, w = y.shape[2:]
-        if height % h == 0 and width % w == 0:
-            return y.repeat_interleave(height // h, 2).repeat_interleave(width // w, 3)
-        down, right = max(height - h, 0), max(width - w, 0)
-        pad = (right // 2, right - right // 2, down // 2, down - down // 2)
-        return functional.pad(y, pad, mode="replicate")
+        """The degraded picture in the size of the restored one."""
+        return in_size_of(self.restorations[0].x, self.y)
+
+
+def in_size_of(x: Image, y: Image) -> Image:
+    """A degraded picture in the size of the restored one: enlarged, or centered and continued."""
+    (h, w), (height, width) = y.shape[2:], x.shape[2:]
+    if height % h == 0 and width % w == 0:
+        return y.repeat_interleave(height // h, 2).repeat_interleave(width // w, 3)
+    down, right = max(height - h, 0), max(width - w, 0)
+    pad = (right // 2, right - right // 2, down // 2, down - down // 2)
+    return functional.pad(y, pad, mode="replicate")
 
 
 def strongest_edges(x: Image) -> tuple[float, float]:
