@@ -33,6 +33,11 @@ def per_sample(value: float | Tensor, like: Tensor) -> float | Tensor:
     return value
 
 
+def round_up(size: int, divisor: int) -> int:
+    """The smallest multiple of the divisor that is not less."""
+    return -(-size // divisor) * divisor
+
+
 def select(mask: Bool[Tensor, "b"], x: Tensor, y: Tensor) -> Tensor:
     """The samples of x where the mask is true, those of y elsewhere."""
     return torch.where(mask.reshape(-1, *(1,) * (x.ndim - 1)), x, y)

@@ -13,7 +13,7 @@ from undegrade.core.linear_algebra import conjugate_gradient, impulse_response
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
 
-_FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
+FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
 _ENOUGH = 1e-4  # of the residual: what conjugate gradients may leave, far below what is visible
 _BAND = 3  # standard deviations by which an entry may be missed: 0.3 % of them are by chance
 _BAND_ERROR = 0.03  # the error expected of a last estimate, for the move into the band
@@ -113,11 +113,11 @@ def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
     """Noise level of each sample, and which of its entries say anything (1) or are lost (0)."""
     variance, trusted = _variance(problem)
     mean = ratio(variance.flatten(1).sum(1), trusted.flatten(1).sum(1))
-    return mean.clamp(min=_FINEST**2).sqrt(), trusted
+    return mean.clamp(min=FINEST**2).sqrt(), trusted
 
 
 def _variance(problem: Fidelity) -> tuple[Tensor, Tensor]:
-    precision = problem.likelihood.precision(problem.y).clamp(max=_FINEST**-2)
+    precision = problem.likelihood.precision(problem.y).clamp(max=FINEST**-2)
     trusted = (precision > 0).to(precision)
     return ratio(trusted, precision), trusted
 
