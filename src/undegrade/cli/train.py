@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import tyro
 from tyro import conf
@@ -36,7 +37,9 @@ def parse_settings(args: Sequence[str]) -> TrainingSettings:
     Raises:
         ValueError: they describe none.
     """
-    name, rest = taken(args, "--architecture")
-    architecture = None if name is None else look_up(ARCHITECTURES, "architecture", name)
-    start = TrainingSettings(images=tyro.MISSING, output=tyro.MISSING, architecture=architecture)
+    chosen, rest = taken(args, "--architecture")
+    architecture = None if chosen is None else look_up(ARCHITECTURES, "architecture", chosen)
+    start = TrainingSettings(images=(), output=Path(), architecture=architecture)
+    for name in ("images", "output"):  # these have no default
+        object.__setattr__(start, name, tyro.MISSING)
     return parse(conf.AvoidSubcommands[TrainingSettings], "train", rest, start)
