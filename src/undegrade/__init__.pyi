@@ -1,3 +1,13 @@
+from .bilevel.hypergradient import Evaluation as Evaluation
+from .bilevel.hypergradient import Hypergradient as Hypergradient
+from .bilevel.hypergradient import Implicit as Implicit
+from .bilevel.hypergradient import Unrolled as Unrolled
+from .bilevel.lower_level import LowerLevel as LowerLevel
+from .bilevel.optimality import Optimality as Optimality
+from .bilevel.optimality import ProximalStep as ProximalStep
+from .bilevel.optimality import Stationarity as Stationarity
+from .bilevel.optimality import System as System
+from .bilevel.problem import Bilevel as Bilevel
 from .core.functional import Composite as Composite
 from .core.functional import Convex as Convex
 from .core.functional import Functional as Functional
@@ -43,6 +53,7 @@ from .evaluation.restoration import evaluate as evaluate
 from .evaluation.restoration import restoration_of as restoration_of
 from .evaluation.section import Section as Section
 from .files.codecs import Form as Form
+from .files.metadata import Metadata as Metadata
 from .files.picture import Picture as Picture
 from .files.picture import read_image as read_image
 from .files.picture import read_picture as read_picture
@@ -79,6 +90,7 @@ from .networks.multiscale_cell import MultiscaleCell as MultiscaleCell
 from .networks.multiscale_cell import MultiscaleSettings as MultiscaleSettings
 from .networks.residual_cell import ResidualCell as ResidualCell
 from .networks.residual_cell import ResidualSettings as ResidualSettings
+from .networks.skip import SkipNetwork as SkipNetwork
 from .operators.bicubic import BicubicDownsample as BicubicDownsample
 from .operators.blur import Blur as Blur
 from .operators.dense import Dense as Dense
@@ -91,6 +103,7 @@ from .operators.physics import HasA as HasA
 from .operators.physics import HasAdjoint as HasAdjoint
 from .operators.physics import LinearPhysics as LinearPhysics
 from .operators.physics import from_physics as from_physics
+from .operators.sensing import Sensing as Sensing
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid
 from .priors.box import Box as Box
@@ -111,8 +124,11 @@ from .restorers.automatic import Automatic as Automatic
 from .restorers.automatic import Choice as Choice
 from .restorers.deepinverse import Reconstruction as Reconstruction
 from .restorers.initial import first_estimate as first_estimate
+from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
+from .restorers.robust_untrained_network import RobustUntrainedNetwork as RobustUntrainedNetwork
+from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
 from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
@@ -120,13 +136,34 @@ from .restorers.weight import WeightRule as WeightRule
 from .restorers.weight_file import load_weights as load_weights
 from .restorers.weighted_squares import WeightedSquares as WeightedSquares
 from .restorers.wiener import Wiener as Wiener
+from .solvers.active_set import ActiveSet as ActiveSet
+from .solvers.active_set import ActiveSetState as ActiveSetState
+from .solvers.active_set import inverse_hessian as inverse_hessian
+from .solvers.averaged import Averaged as Averaged
+from .solvers.averaged import AveragedState as AveragedState
+from .solvers.averaged import OutputVariance as OutputVariance
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.conjugate_gradient import ConjugateGradientState as ConjugateGradientState
+from .solvers.deep_image_prior import DeepImagePrior as DeepImagePrior
+from .solvers.deep_image_prior import DeepImagePriorState as DeepImagePriorState
+from .solvers.difference_of_squares import FactorDescent as FactorDescent
+from .solvers.difference_of_squares import HyperbolicMirror as HyperbolicMirror
+from .solvers.difference_of_squares import SparseRule as SparseRule
+from .solvers.difference_of_squares import rate_of_delay as rate_of_delay
+from .solvers.double_overparametrization import (
+    DoubleOverparametrization as DoubleOverparametrization,
+)
+from .solvers.double_overparametrization import (
+    DoubleOverparametrizationState as DoubleOverparametrizationState,
+)
+from .solvers.drawing import Drawing as Drawing
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent
 from .solvers.gradient_descent import GradientDescentState as GradientDescentState
 from .solvers.lbfgs import LBFGS as LBFGS
 from .solvers.lbfgs import LBFGSState as LBFGSState
+from .solvers.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
+from .solvers.low_rank_plus_sparse import LowRankPlusSparseState as LowRankPlusSparseState
 from .solvers.preconditioned_primal_dual import PreconditionedPrimalDual as PreconditionedPrimalDual
 from .solvers.preconditioned_primal_dual import (
     PreconditionedPrimalDualState as PreconditionedPrimalDualState,
@@ -136,6 +173,9 @@ from .solvers.primal_dual import PrimalDual as PrimalDual
 from .solvers.primal_dual import PrimalDualState as PrimalDualState
 from .solvers.proximal_gradient import ProximalGradient as ProximalGradient
 from .solvers.proximal_gradient import ProximalGradientState as ProximalGradientState
+from .solvers.update_rule import Adam as Adam
+from .solvers.update_rule import SteepestDescent as SteepestDescent
+from .solvers.update_rule import UpdateRule as UpdateRule
 from .training.mixture import Mixture as Mixture
 from .training.mixture import Task as Task
 from .training.settings import TrainingSettings as TrainingSettings

@@ -44,6 +44,7 @@ class Restore(Generic[M]):
         method: one or several, see `undegrade methods`; one decides the last group of options,
             several are written with their settings, as in variational,weight=9.
         reference: the truth, or a folder that has it under the same names; scores are against it.
+        snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         device: that computes: cpu, cuda (an NVIDIA GPU), cuda:1, mps (an Apple GPU).
         known: what is known of the degradation.
         settings: of the method.
@@ -54,6 +55,7 @@ class Restore(Generic[M]):
     degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
     method: Annotated[tuple[str, ...], conf.arg(metavar="NAME")] = (_DEFAULT_METHOD,)
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE|DIR")] = None
+    snapshots: Annotated[int, conf.arg(metavar="N")] = 0
     device: Annotated[str, conf.arg(metavar="NAME")] = "cpu"
     known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
         default_factory=DegradationFlags
@@ -83,6 +85,8 @@ def run(args: Sequence[str]) -> int:
         flags=command.known,
         reference=command.reference,
         call=shlex.join(["undegrade", "restore", *args]),
+        folder=command.output,
+        snapshots=command.snapshots,
     )
     return restore(task, find_sources(command.inputs), command.output)
 

@@ -1,7 +1,7 @@
 """One picture, restored by one method after the other."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from undegrade.cli.inputs import Source
 from undegrade.cli.progress import Bar
 from undegrade.cli.results import Done
 from undegrade.cli.source import DegradationSource, find_known
-from undegrade.core.image import Image
+from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement, Restorer
-from undegrade.core.stopping import Status
+from undegrade.core.solver import Observer
+from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.restoration import Restoration, evaluate
-from undegrade.files.picture import Picture, read_image, read_picture
+from undegrade.files.picture import Picture, read_image, read_picture, write_picture
 from undegrade.restorers.automatic import Automatic
 
 
@@ -32,6 +33,11 @@ class Task:
         described: the degradation of all pictures.
         flags: what else is known of it.
         device: that computes.
+        folder: of the results.
+        snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
+
+    Raises:
+        ValueError: fewer than 0 iterations.
     """
 
     methods: Mapping[str, Restorer]
@@ -40,6 +46,14 @@ class Task:
     described: DegradationSource | None = None
     flags: DegradationFlags = field(default_factory=DegradationFlags)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    folder: Path = Path("restored")
+    snapshots: int = 0
+
+    def __post_init__(self) -> None:
+        if self.snapshots < 0:
+            raise ValueError(
+                f"expected 0 or more iterations between snapshots, got {self.snapshots}"
+            )
 
 
 def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
@@ -59,9 +73,10 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
         copy.deepcopy(measurement.likelihood).to(task.device),
     )
     truth = None if truth is None else truth.to(task.device)
+    observe = (bar.observe, *_snapshots(task, source, picture))
     for label, method in task.methods.items():
         name, restorer, reason = _chosen(label, method, there)
-        restoration = evaluate(name, restorer, there, truth, (bar.observe,), task.call)
+        restoration = evaluate(name, restorer, there, truth, observe, task.call)
         if restoration.status is Status.DIVERGED:
             raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
         yield Done(
@@ -82,6 +97,20 @@ def _chosen(name: str, method: Restorer, measurement: Measurement) -> tuple[str,
         return name, method, ""
     choice = method.choose(measurement)
     return choice.name, choice.restorer, choice.reason
+
+
+def _snapshots(task: Task, source: Source, picture: Picture) -> Sequence[Observer]:
+    """An observer that keeps every so many pictures beside the restored one, if they are wanted."""
+
+    def keep(iteration: int, state: State) -> Mapping[str, PerSample]:
+        if iteration % task.snapshots == 0:
+            folder, path = task.folder / source.place, source.path
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{path.stem}-{iteration:06d}{path.suffix}"
+            write_picture(folder / name, picture.with_pixels(state.x))
+        return {}
+
+    return (keep,) if task.snapshots else ()
 
 
 def told(target: Path, done: Done) -> str:

@@ -37,9 +37,9 @@ def parse_settings(args: Sequence[str]) -> TrainingSettings:
     Raises:
         ValueError: they describe none.
     """
-    chosen, rest = taken(args, "--architecture")
-    architecture = None if chosen is None else look_up(ARCHITECTURES, "architecture", chosen)
+    name, rest = taken(args, "--architecture")
+    architecture = None if name is None else look_up(ARCHITECTURES, "architecture", name)
     start = TrainingSettings(images=(), output=Path(), architecture=architecture)
-    for name in ("images", "output"):  # these have no default
-        object.__setattr__(start, name, tyro.MISSING)
+    for required in ("images", "output"):  # tyro's mark of what must be given is no path
+        object.__setattr__(start, required, tyro.MISSING)
     return parse(conf.AvoidSubcommands[TrainingSettings], "train", rest, start)
