@@ -91,7 +91,7 @@ def _add_color(colors: dict[str, int], method: str) -> None:
     usual = list(RESTORERS)
     name = method.partition(",")[0]
     wanted = [usual.index(name)] if name in usual else []
-    free = [c for c in (*wanted, *range(_COLORS)) if c not in colors.values()]
+    free = [c for c in (*wanted, *range(_COLORS)) if c < _COLORS and c not in colors.values()]
     colors.setdefault(method, free[0] if free else len(colors) % _COLORS)
 
 
