@@ -8,7 +8,7 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv/installed        ## degrade and restore a photograph; writes demo/report.html
-	$(BIN)/python -m undegrade.cli.demo --output demo
+	$(BIN)/python -m undegrade demo
 
 test: .venv/installed        ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -48,4 +48,10 @@ def _noise(y: "Tensor", operator: "Operator") -> "Likelihood":
     return unknown_noise(y, operator)
 
 
-above.fill(identity=_identity, noise=_noise)
+def _html(thing: Any) -> str:
+    from undegrade.evaluation.notebook import html_of
+
+    return html_of(thing)
+
+
+above.fill(identity=_identity, noise=_noise, html=_html)

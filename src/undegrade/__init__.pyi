@@ -1,8 +1,12 @@
+from .bilevel.hypergradient import Evaluation as Evaluation
+from .bilevel.hypergradient import Hypergradient as Hypergradient
 from .bilevel.hypergradient import Implicit as Implicit
 from .bilevel.hypergradient import Unrolled as Unrolled
 from .bilevel.lower_level import LowerLevel as LowerLevel
+from .bilevel.optimality import Optimality as Optimality
 from .bilevel.optimality import ProximalStep as ProximalStep
 from .bilevel.optimality import Stationarity as Stationarity
+from .bilevel.optimality import System as System
 from .bilevel.problem import Bilevel as Bilevel
 from .core.functional import Composite as Composite
 from .core.functional import Convex as Convex
@@ -20,21 +24,37 @@ from .core.objective import Fidelity as Fidelity
 from .core.objective import Objective as Objective
 from .core.operator import LinearOperator as LinearOperator
 from .core.operator import Operator as Operator
+from .core.parametrization import Parametrization as Parametrization
 from .core.solver import Observer as Observer
+from .core.solver import Record as Record
 from .core.solver import Result as Result
 from .core.solver import Solver as Solver
 from .core.solver import advance as advance
 from .core.solver import solve as solve
+from .core.stopping import AnyOf as AnyOf
+from .core.stopping import Best as Best
 from .core.stopping import Patience as Patience
 from .core.stopping import State as State
 from .core.stopping import Status as Status
 from .core.stopping import Until as Until
+from .core.stopping import Verdict as Verdict
 from .core.stopping import any_of as any_of
 from .core.stopping import until as until
 from .degradations.degradation import Degradation as Degradation
 from .degradations.description import read_description as read_description
 from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
+from .degradations.kernel_file import read_kernel as read_kernel
+from .evaluation.benchmark import Benchmark as Benchmark
+from .evaluation.benchmark import run_benchmark as run_benchmark
+from .evaluation.report import write_report as write_report
+from .evaluation.restoration import Restoration as Restoration
+from .evaluation.restoration import Score as Score
+from .evaluation.restoration import evaluate as evaluate
+from .evaluation.restoration import restoration_of as restoration_of
+from .evaluation.section import Section as Section
+from .files.codecs import Form as Form
+from .files.metadata import Metadata as Metadata
 from .files.picture import Picture as Picture
 from .files.picture import read_image as read_image
 from .files.picture import read_picture as read_picture
@@ -45,16 +65,21 @@ from .kernels.formulas import disk_psf as disk_psf
 from .kernels.formulas import gaussian_psf as gaussian_psf
 from .kernels.formulas import motion_psf as motion_psf
 from .kernels.super_resolution import super_resolution_psf as super_resolution_psf
+from .learned.features import Shown as Shown
 from .learned.gradient_features import GradientFeatures as GradientFeatures
 from .learned.gradient_features import GradientSettings as GradientSettings
 from .learned.least_squares_features import LeastSquaresFeatures as LeastSquaresFeatures
+from .learned.least_squares_features import Prepared as Prepared
 from .learned.rim import RIM as RIM
+from .learned.rim import Cell as Cell
+from .learned.rim import RIMState as RIMState
 from .learned.schedule import GeometricErrors as GeometricErrors
 from .learned.schedule import ListedErrors as ListedErrors
 from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
+from .likelihoods.rounding import rounded as rounded
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
@@ -75,6 +100,8 @@ from .operators.function import Function as Function
 from .operators.identity import Identity as Identity
 from .operators.low_resolution import LowResolution as LowResolution
 from .operators.mask import Mask as Mask
+from .operators.physics import HasA as HasA
+from .operators.physics import HasAdjoint as HasAdjoint
 from .operators.physics import LinearPhysics as LinearPhysics
 from .operators.physics import from_physics as from_physics
 from .operators.sensing import Sensing as Sensing
@@ -94,7 +121,10 @@ from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVaria
 from .priors.total_variation import TotalVariation as TotalVariation
 from .restorers.architecture import ARCHITECTURES as ARCHITECTURES
 from .restorers.architecture import Architecture as Architecture
+from .restorers.automatic import Automatic as Automatic
+from .restorers.automatic import Choice as Choice
 from .restorers.deepinverse import Reconstruction as Reconstruction
+from .restorers.initial import first_estimate as first_estimate
 from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
@@ -104,28 +134,51 @@ from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
 from .restorers.weight import WeightRule as WeightRule
+from .restorers.weight_file import load_weights as load_weights
+from .restorers.weighted_squares import WeightedSquares as WeightedSquares
 from .restorers.wiener import Wiener as Wiener
 from .solvers.active_set import ActiveSet as ActiveSet
+from .solvers.active_set import ActiveSetState as ActiveSetState
 from .solvers.active_set import inverse_hessian as inverse_hessian
 from .solvers.averaged import Averaged as Averaged
+from .solvers.averaged import AveragedState as AveragedState
 from .solvers.averaged import OutputVariance as OutputVariance
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
+from .solvers.conjugate_gradient import ConjugateGradientState as ConjugateGradientState
 from .solvers.deep_image_prior import DeepImagePrior as DeepImagePrior
+from .solvers.deep_image_prior import DeepImagePriorState as DeepImagePriorState
 from .solvers.difference_of_squares import FactorDescent as FactorDescent
 from .solvers.difference_of_squares import HyperbolicMirror as HyperbolicMirror
+from .solvers.difference_of_squares import SparseRule as SparseRule
 from .solvers.difference_of_squares import rate_of_delay as rate_of_delay
 from .solvers.double_overparametrization import (
     DoubleOverparametrization as DoubleOverparametrization,
 )
+from .solvers.double_overparametrization import (
+    DoubleOverparametrizationState as DoubleOverparametrizationState,
+)
 from .solvers.drawing import Drawing as Drawing
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent
+from .solvers.gradient_descent import GradientDescentState as GradientDescentState
 from .solvers.lbfgs import LBFGS as LBFGS
+from .solvers.lbfgs import LBFGSState as LBFGSState
 from .solvers.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
+from .solvers.low_rank_plus_sparse import LowRankPlusSparseState as LowRankPlusSparseState
 from .solvers.preconditioned_primal_dual import PreconditionedPrimalDual as PreconditionedPrimalDual
+from .solvers.preconditioned_primal_dual import (
+    PreconditionedPrimalDualState as PreconditionedPrimalDualState,
+)
+from .solvers.primal_dual import DualState as DualState
 from .solvers.primal_dual import PrimalDual as PrimalDual
+from .solvers.primal_dual import PrimalDualState as PrimalDualState
 from .solvers.proximal_gradient import ProximalGradient as ProximalGradient
+from .solvers.proximal_gradient import ProximalGradientState as ProximalGradientState
 from .solvers.update_rule import Adam as Adam
 from .solvers.update_rule import SteepestDescent as SteepestDescent
+from .solvers.update_rule import UpdateRule as UpdateRule
+from .training.mixture import Mixture as Mixture
+from .training.mixture import Task as Task
 from .training.settings import TrainingSettings as TrainingSettings
+from .training.train import Progress as Progress
 from .training.train import train as train

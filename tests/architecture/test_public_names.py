@@ -2,10 +2,13 @@
 
 import ast
 import importlib.metadata
+import inspect
 import pydoc
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -77,3 +80,35 @@ def test_help_shows_our_words(name: str) -> None:
     assert "register_forward_hook" not in page
     assert "Arguments:" in page
     assert {"to", "peak"} <= set(dir(undegrade.Poisson(30.0)))
+
+
+def _types_in(hint: object) -> set[type]:
+    """The classes of a type hint, and of what it is made of."""
+    if inspect.isclass(hint) and not get_args(hint):
+        return {hint}
+    parts = [p for arg in get_args(hint) for p in (arg if isinstance(arg, list) else [arg])]
+    return {c for part in parts for c in _types_in(part)}
+
+
+def _signatures(thing: object) -> Iterator[Callable[..., object]]:
+    """A function, or a class's fields and the methods that it defines itself."""
+    if not inspect.isclass(thing):
+        if callable(thing):
+            yield thing
+        return
+    for name, value in vars(thing).items():
+        if inspect.isfunction(value) and (name == "__init__" or not name.startswith("_")):
+            yield value
+
+
+@pytest.mark.parametrize("name", undegrade.__all__)
+def test_no_public_call_takes_or_returns_what_is_not_public(name: str) -> None:
+    public = [undegrade.__getattr__(n) for n in undegrade.__all__]
+    seen = {
+        c
+        for function in _signatures(undegrade.__getattr__(name))
+        for hint in get_type_hints(inspect.unwrap(function)).values()
+        for c in _types_in(hint)
+    }
+    ours = {c for c in seen if c.__module__.startswith("undegrade.")}
+    assert {f"{c.__module__}.{c.__qualname__}" for c in ours if c not in public} == set()

@@ -116,7 +116,7 @@ def test_a_perfect_picture_still_has_the_noise_of_rounding():
         ({"blur": "disk:300"}, "at most 255 pixels"),
         ({"blur": "shake:20"}, "odd and 3 or more, got 20"),
         ({"blur": "shake:9999"}, "expected the blur as shake:SIZE"),
-        ({"blur": "wobble:3"}, "blur must be motion:LENGTH:ANGLE, .* got 'wobble:3'"),
+        ({"blur": "wobble:3"}, "kernel is known, as motion:LENGTH:ANGLE, .* got 'wobble:3'"),
         ({"blur": "nowhere.npy"}, "there is no kernel file nowhere.npy"),
         ({"blur": "motion:61:0"}, "larger than the image"),
         ({"downsample": 5}, "downsample must be 2, 3 or 4, got 5"),

@@ -16,7 +16,7 @@ from PIL import Image
 from tests.end_to_end.conftest import Run, scene
 from undegrade.files.picture import write_image
 
-FAST = "--iterations 2 --weight 20"
+FAST = "--method variational --iterations 2 --weight 20"
 
 
 def _content(folder: Path) -> dict[str, bytes]:
@@ -97,6 +97,11 @@ def test_a_kernel_file_of_objects(folder: Path, run: Run) -> None:
     [
         ("--blur motion:15", "motion:LENGTH:ANGLE"),
         ("--blur wobble:3", "gaussian:STD"),
+        ("--blur disc:3", "did you mean disk?"),
+        ("--blur gauss:1", "did you mean gaussian?"),
+        ("--blur unknown", "a blur can be undone where its kernel is known"),
+        ("--noise gausian:0.1", "did you mean gaussian?"),
+        ("--downsample x2", "did you mean 2?"),
         ("--blur gaussian:-1", "-1.0"),
         ("--blur disk:0", "positive"),
         ("--blur missing.npy", "missing.npy"),
@@ -179,12 +184,21 @@ def test_unknown_names(folder: Path, run: Run) -> None:
     _refused(folder, run, f"{line} variatoinal", "did you mean variational?")
     _refused(folder, run, f"{line} zzz", "there are")
     _refused(folder, run, "restroe a.png", "did you mean restore?")
-    _refused(folder, run, "restore a.png --output out --wieght 3", "--weight")
-    _refused(folder, run, "restore a.png --output out --weight much", "much")
+    _refused(folder, run, "restore a.png --ouput out", "--output")
+    variational = "restore a.png --output out --method variational"
+    _refused(folder, run, f"{variational} --wieght 3", "--weight")
+    _refused(folder, run, f"{variational} --weight much", "much")
+    _refused(
+        folder, run, "restore a.png --output out --weight 3", "a setting of variational, quadr"
+    )
+    _refused(folder, run, f"{variational} --margin 3", "a setting of wiener: give --method wiener")
+    _refused(folder, run, f"{variational} wiener --weight 3", "write variational,...")
+    _refused(folder, run, f"{variational},wieght=3 wiener", "--weight")
+    _refused(folder, run, "restore a.png --output out --device gpu", "the device 'gpu'")
+    _refused(folder, run, "restore a.png --output out --device cuda:77", "the device 'cuda:77'")
 
 
 def test_missing_arguments(folder: Path, run: Run) -> None:
-    _refused(folder, run, "restore a.png", "--output")
     _refused(folder, run, "restore --output out", "needs a picture")
     _refused(folder, run, "degrade a.png", "OUT")
 
@@ -205,13 +219,21 @@ def test_the_input_is_never_overwritten(folder: Path, run: Run) -> None:
     (folder / "link.png").symlink_to("a.png")
     _refused(folder, run, "degrade a.png link.png --noise gaussian:0.1", "overwrite the input")
     write_image("x.png", scene(8, 8))
-    write_image("x-restored.png", scene(8, 8))
-    _refused(folder, run, "restore x.png x-restored.png --output .", "overwrite the input")
+    write_image("x-wiener.png", scene(8, 8))
+    line = "restore x.png x-wiener.png --output . --method wiener"
+    _refused(folder, run, line, "overwrite the input")
 
 
 def test_results_that_would_fall_together(folder: Path, run: Run) -> None:
-    write_image("a.jpg", scene(8, 8))
-    _refused(folder, run, "restore a.png a.jpg --output out", "would both become a-restored")
+    (folder / "other").mkdir()
+    write_image("other/a.png", scene(8, 8))
+    line = "restore a.png other/a.png --output out --method wiener"
+    _refused(folder, run, line, "would both become out/a-wiener.png")
+
+
+def test_a_folder_that_has_other_settings(folder: Path, run: Run) -> None:
+    (folder / "settings.json").write_text('{"mine": 1}')
+    _refused(folder, run, "restore a.png -o .", "not of `undegrade restore`: give another --output")
 
 
 @pytest.mark.parametrize("target", ["y.xyz", "y", "missing/y.png.gif"])
@@ -238,8 +260,20 @@ def test_a_bad_picture_does_not_stop_the_others(folder: Path, run: Run) -> None:
     status, out, err = run("restore bad.png a.png --output out", FAST)
     assert status == 2
     assert err == "undegrade: bad.png is empty\n"
-    assert "out/a-restored.png" in out
+    assert "out/a-variational.png" in out
     assert "bad" not in " ".join(_content(folder / "out"))
+    assert "a-variational.png" in (folder / "out" / "report.html").read_text()
+
+
+def test_a_name_that_lies_about_the_format_does_not_stop_the_others(folder: Path, run: Run) -> None:
+    """A picture with transparency that is called .jpg can be read, and not stored as it is."""
+    Image.new("RGBA", (24, 30)).save(folder / "bad.jpg", format="PNG")
+    status, out, err = run("restore bad.jpg a.png --output out", FAST)
+    assert status == 2
+    assert err.startswith("undegrade: ")
+    assert "bad.jpg" in err
+    assert "out/a-variational.png" in out
+    assert (folder / "out" / "report.html").exists()
 
 
 def test_a_benchmark_that_makes_no_sense(folder: Path, run: Run) -> None:
@@ -248,6 +282,7 @@ def test_a_benchmark_that_makes_no_sense(folder: Path, run: Run) -> None:
     _refused(folder, run, line.format(".", "noise=gaussian:-1", "variational"), "positive")
     _refused(folder, run, line.format(".", "noise=gaussian:1", "wienr"), "did you mean wiener?")
     _refused(folder, run, line.format(".", "nois=gaussian:1", "wiener"), "--noise")
+    _refused(folder, run, line.format(".", "noise:gaussian:0.1", "wiener"), "expected FLAG=VALUE")
 
 
 def test_a_training_without_pictures(folder: Path, run: Run) -> None:

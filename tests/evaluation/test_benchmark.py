@@ -110,12 +110,15 @@ def test_markdown() -> None:
 
 def test_the_demonstration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = Demonstration(
-        title="Lost", name="lost", known=DegradationFlags(mask=0.3, noise="gaussian:0.05"),
+        name="lost", known=DegradationFlags(mask=0.3, noise="gaussian:0.05"),
         methods=("variational",),
     )  # fmt: skip
     report = demonstrate(torch.rand(1, 3, 20, 24), tmp_path, [shown])
     assert report == tmp_path / "report.html"
     assert {p.name for p in tmp_path.iterdir()} == {
-        "report.html", "truth.png", "lost.png", "lost.png.json", "lost-variational.png",
+        "report.html", "settings.json", "truth.png", "lost.png", "lost.png.json",
+        "lost-variational.png", "lost-variational.png.csv",
     }  # fmt: skip
-    assert "[ 1/1] Lost: variational" in capsys.readouterr().out
+    assert "lost-variational.png  " in capsys.readouterr().out
+    page = report.read_text("utf-8")
+    assert "--mask 0.3 --noise gaussian:0.05" in page

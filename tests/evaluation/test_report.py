@@ -7,56 +7,56 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 
 from undegrade.core.measurement import Measurement
-from undegrade.core.solver import Record, Result
+from undegrade.core.solver import Record
 from undegrade.core.stopping import Status
+from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.curves import Curve, draw
-from undegrade.evaluation.report import (
-    Case,
-    data_uri,
-    make_attempt,
-    make_before,
-    make_detail,
-    make_pane,
-    write_report,
-)
-from undegrade.evaluation.restoration import Score, Trial, run_trial, score
-from undegrade.evaluation.wording import flags_of, noise_in_words
+from undegrade.evaluation.picture_uri import crop_uri, data_uri
+from undegrade.evaluation.report import views, write_report
+from undegrade.evaluation.restoration import Restoration, Score, evaluate, score
+from undegrade.evaluation.section import Section, noise_in_words, strongest_edges
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.identity import Identity
 from undegrade.restorers.variational import Variational
 
 
-def _trial(x: torch.Tensor, psnrs: list[float]) -> Trial:
+def _restoration(method: str, x: torch.Tensor, psnrs: list[float]) -> Restoration:
     trace = tuple(
         Record(k + 1, 0.1 * k, {"psnr": torch.tensor([v]), "residual": torch.tensor([1 / (k + 1)])})
         for k, v in enumerate(psnrs)
     )
-    state = SimpleNamespace(x=x, residual=torch.zeros(1))
-    result = Result(x, (Status.CONVERGED,), (len(psnrs),), 0.1, state, trace)
-    return Trial(result=result, seconds=0.25, score=Score(psnr=psnrs[-1], ssim=0.5))
+    return Restoration(
+        method=method,
+        x=x,
+        status=Status.CONVERGED,
+        iterations=len(psnrs),
+        seconds=0.25,
+        score=Score(psnr=psnrs[-1], ssim=0.5),
+        trace=trace,
+        chosen={"weight": 12.34},
+        command=f"undegrade restore p.png --method {method}",
+        file=f"p-{method}.png",
+    )
 
 
-def _case(title: str = "p.png") -> Case:
+def _section(title: str = "p.png", second: list[float] | None = None) -> Section:
     x, y = torch.rand(1, 3, 20, 30), torch.rand(1, 3, 10, 15)
-    return Case(
+    return Section(
         title=title,
-        degradation="--noise gaussian:0.1",
-        before=make_before(y, (20, 30), x),
-        truth=make_pane("truth", x),
-        attempts=(
-            make_attempt("one", _trial(x, [20.0, 21.0]), "undegrade restore p.png"),
-            make_attempt("two", _trial(x, [19.0, 23.456]), "undegrade restore p.png --method two"),
+        known="--noise gaussian:0.1",
+        y=y,
+        restorations=(
+            _restoration("one", x, [20.0, 21.0]),
+            _restoration("two", x, second or [19.0, 23.456]),
         ),
-        width=30,
-        height=20,
-        detail=make_detail(x),
+        truth=x,
+        kernel=torch.rand(5, 7),
     )
 
 
@@ -82,21 +82,31 @@ class _Balance(HTMLParser):
 
 
 def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
-    write_report(tmp_path / "r.html", "Title", [_case("p.png"), _case("q.png")], "Note.")
+    write_report(tmp_path / "r.html", "Title", [_section("p.png"), _section("q.png")], "Note.")
     page = (tmp_path / "r.html").read_text("utf-8")
     reader = _Balance()
     reader.feed(page)
     assert not reader.faults
     assert not reader.open
-    assert all(link.startswith(("data:image/webp;base64,", "#case-")) for link in reader.links)
+    pictures = ("data:image/webp;base64,", "#case-")
+    others = {link for link in reader.links if not link.startswith(pictures)}
+    assert others == {"p-one.png", "p-two.png"}
     assert not re.search(r"https?://|@import|url\(", page)
-    for words in ("Title", "Note.", "23.46", "converged: the residual is below", "--method two"):
+    for words in (
+        "Title",
+        "Note.",
+        "23.46",
+        "converged: the residual is below",
+        "--method two",
+        "weight 12.34",
+        "kernel, 5×7",
+    ):
         assert words in page
 
 
 def test_a_page_without_truth_has_no_scores(tmp_path: Path) -> None:
-    cases = [dataclasses.replace(_case(name), truth=None) for name in ("p.png", "q.png")]
-    write_report(tmp_path / "r.html", "Title", cases)
+    sections = [dataclasses.replace(_section(name), truth=None) for name in ("p.png", "q.png")]
+    write_report(tmp_path / "r.html", "Title", sections)
     page = (tmp_path / "r.html").read_text("utf-8")
     reader = _Balance()
     reader.feed(page)
@@ -105,7 +115,7 @@ def test_a_page_without_truth_has_no_scores(tmp_path: Path) -> None:
 
 
 def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:
-    write_report(tmp_path / "r.html", "<script>1</script>", [_case('"><img src=x onerror=1>')])
+    write_report(tmp_path / "r.html", "<script>1</script>", [_section('"><img src=x onerror=1>')])
     page = (tmp_path / "r.html").read_text("utf-8")
     assert "<script>1" not in page
     assert "<img src=x" not in page
@@ -113,7 +123,7 @@ def test_names_cannot_break_out_of_the_page(tmp_path: Path) -> None:
 
 def test_a_picture_in_the_page_is_the_picture() -> None:
     x = torch.linspace(0, 1, 40 * 30).reshape(1, 1, 40, 30)
-    content = base64.b64decode(data_uri(x).partition(",")[2])
+    content = base64.b64decode(data_uri(x, 1_500_000).partition(",")[2])
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (30, 40)
         shown = torch.frombuffer(bytearray(image.convert("L").tobytes()), dtype=torch.uint8)
@@ -121,25 +131,83 @@ def test_a_picture_in_the_page_is_the_picture() -> None:
 
 
 def test_large_pictures_are_shown_smaller() -> None:
-    content = base64.b64decode(data_uri(torch.zeros(1, 1, 1300, 1301)).partition(",")[2])
+    content = base64.b64decode(data_uri(torch.zeros(1, 1, 1300, 1301), 1_500_000).partition(",")[2])
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (651, 650)
 
 
 @pytest.mark.parametrize("size", [(10, 15), (20, 30), (16, 26)])
 def test_the_degraded_picture_gets_the_size_of_the_restored_one(size: tuple[int, int]) -> None:
-    y = torch.full((1, 3, *size), 0.5)
-    pane = make_before(y, (20, 30), torch.full((1, 3, 20, 30), 0.6))
-    assert pane.score.psnr == pytest.approx(20, abs=1e-3)
+    section = dataclasses.replace(_section(), y=torch.full((1, 3, *size), 0.5))
+    assert torch.equal(section.enlarged, torch.full((1, 3, 20, 30), 0.5))
+
+
+@pytest.mark.parametrize(("second", "best"), [([23.0], "two"), ([20.5], "one")])
+def test_the_best_restoration_is_the_one_of_the_highest_psnr(
+    tmp_path: Path, second: list[float], best: str
+) -> None:
+    section = _section(second=second)
+    assert section.best.method == best
+    write_report(tmp_path / "r.html", "Title", [section])
+    assert f'data-best="{best}"' in (tmp_path / "r.html").read_text("utf-8")
+
+
+def test_a_section_shows_something() -> None:
+    with pytest.raises(ValueError, match="at least one restoration"):
+        dataclasses.replace(_section(), restorations=())
+
+
+def test_a_method_has_the_same_color_on_every_page_and_in_every_section() -> None:
+    x = torch.rand(1, 3, 20, 30)
+
+    def colors(*methods: str) -> dict[str, int]:
+        restorations = tuple(_restoration(m, x, [1.0, 2.0]) for m in methods)
+        (view,) = views([dataclasses.replace(_section(), restorations=restorations)])
+        return {row.restoration.method: row.color for row in view["rows"]}
+
+    assert colors("learned")["learned"] == colors("wiener", "mine", "learned")["learned"]
+    several = colors("mine", "learned", "variational", "variational,weight=9", "wiener")
+    assert len(set(several.values())) == 5
+
+
+def test_what_was_observed_once_is_no_chart() -> None:
+    (view,) = views([_section(second=[23.0])])
+    assert [drawing.count("<polyline") for _, drawing in view["charts"]] == [1, 1]
+    alone = dataclasses.replace(_section(), restorations=_section(second=[23.0]).restorations[1:])
+    assert views([alone])[0]["charts"] == []
+
+
+def test_many_pictures_are_shown_smaller_each_with_a_detail_in_full() -> None:
+    x = torch.rand(1, 3, 500, 500)
+    section = Section(
+        title="large", known="", y=x, restorations=(_restoration("one", x, [20.0]),), truth=x
+    )
+    (few,), many = views([section]), views([section] * 60)
+    assert few["panes"][0].crop is None
+    content = base64.b64decode(many[59]["panes"][0].source.partition(",")[2])
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.size == (250, 250)
+    detail = base64.b64decode(many[59]["panes"][0].crop.partition(",")[2])
+    with Image.open(io.BytesIO(detail)) as image:
+        assert image.size == (72, 72)
+
+
+def test_a_detail_stays_within_the_picture() -> None:
+    x = torch.zeros(1, 1, 100, 100)
+    x[..., 80:, 80:] = 1
+    content = base64.b64decode(crop_uri(x, (1.0, 1.0), 20).partition(",")[2])
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.size == (20, 20)
+        assert image.convert("L").getextrema()[0] > 250
 
 
 def test_the_detail_lies_on_the_edges() -> None:
     x = torch.zeros(1, 1, 400, 300)
     x[:, :, 250:300:2, 180:230:2] = 1
-    across, along = make_detail(x)
+    across, along = strongest_edges(x)
     assert across == pytest.approx(205 / 300, abs=0.15)
     assert along == pytest.approx(275 / 400, abs=0.15)
-    assert make_detail(torch.zeros(1, 1, 5, 5)) == (0.5, 0.5)
+    assert strongest_edges(torch.zeros(1, 1, 5, 5)) == (0.5, 0.5)
 
 
 def test_a_curve_is_drawn_in_place() -> None:
@@ -176,7 +244,7 @@ def test_names_of_curves_do_not_touch() -> None:
     assert min(b - a for a, b in zip(sorted(heights), sorted(heights)[1:], strict=False)) >= 14
 
 
-def test_a_trial_watches_and_scores() -> None:
+def test_an_evaluation_watches_and_scores() -> None:
     x = torch.zeros(1, 1, 16, 16)
     x[..., 8:] = 1
     y = x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
@@ -187,12 +255,14 @@ def test_a_trial_watches_and_scores() -> None:
         return {"extra": torch.zeros(1)}
 
     restorer = Variational(weight=10.0, iterations=7, tolerance=0.0)
-    trial = run_trial(restorer, Measurement(y, Identity(), Gaussian(0.1)), x, (observe,))
+    measurement = Measurement(y, Identity(), Gaussian(0.1))
+    done = evaluate("variational", restorer, measurement, x, (observe,))
     assert seen == list(range(1, 8))
-    assert [set(r.values) - {"residual"} for r in trial.result.trace] == [{"psnr", "extra"}] * 7
-    assert trial.score.psnr is not None
-    assert trial.score.psnr > 20
-    assert trial.seconds > 0
+    assert [set(r.values) - {"residual"} for r in done.trace] == [{"psnr", "extra"}] * 7
+    assert done.score.psnr is not None
+    assert done.score.psnr > 20
+    assert done.seconds > 0
+    assert done.chosen == {"weight": 10.0}
 
 
 def test_scores_of_what_cannot_be_compared() -> None:
@@ -203,10 +273,8 @@ def test_scores_of_what_cannot_be_compared() -> None:
 
 
 def test_wording() -> None:
-    from undegrade.degradations.flags import DegradationFlags
-
-    assert flags_of(DegradationFlags()) == []
-    assert flags_of(DegradationFlags(downsample=2, noise="poisson:9")) == [
+    assert DegradationFlags().words == []
+    assert DegradationFlags(downsample=2, noise="poisson:9").words == [
         "--downsample", "2", "--noise", "poisson:9",
     ]  # fmt: skip
     assert noise_in_words(Gaussian(0.1)) == "Gaussian, std 0.1"

@@ -9,8 +9,8 @@ from typing import Annotated, Any, final
 
 from tyro import conf
 
-from undegrade.cli.methods import method_class
-from undegrade.cli.parsing import parse
+from undegrade.cli.methods import read_method
+from undegrade.cli.parsing import flags_from, parse
 from undegrade.cli.progress import Bar
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.benchmark import Benchmark, as_markdown, means, run_benchmark
@@ -55,7 +55,7 @@ def run(args: Sequence[str]) -> int:
     benchmark = Benchmark(
         images=list_pictures(command.images),
         degradations={text: read_degradation(text) for text in command.degradations},
-        methods={text: read_method(text) for text in command.methods},
+        methods={text: read_method(text, "benchmark") for text in command.methods},
         seed=command.seed,
         eight_bit=command.eight_bit,
     )
@@ -84,18 +84,4 @@ def read_degradation(text: str) -> DegradationFlags:
     Raises:
         ValueError: it names an unknown flag, or a value that means nothing.
     """
-    return parse(DegradationFlags, "benchmark", _flags(text.split(",")))
-
-
-def read_method(text: str) -> Any:
-    """A method such as "variational,weight=9".
-
-    Raises:
-        ValueError: it names an unknown method or setting, or a value that means nothing.
-    """
-    name, *settings = text.split(",")
-    return parse(method_class(name), "benchmark", _flags(settings))
-
-
-def _flags(settings: Sequence[str]) -> list[str]:
-    return [part for s in settings for part in (f"--{s.partition('=')[0]}", s.partition("=")[2])]
+    return parse(DegradationFlags, "benchmark", flags_from(text.split(",")))

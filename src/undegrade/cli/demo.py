@@ -1,4 +1,4 @@
-"""A photograph degraded in five ways and restored: `python -m undegrade.cli.demo`."""
+"""`undegrade demo`: a photograph degraded in five ways and restored."""
 
 import importlib
 import shlex
@@ -7,26 +7,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, final
 
 import torch
+from tyro import conf
 
+from undegrade.cli.inputs import Source
+from undegrade.cli.parsing import parse
+from undegrade.cli.progress import Bar
+from undegrade.cli.results import Results
+from undegrade.cli.task import Task, restored, told
 from undegrade.core.image import Image
-from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.description import write_description
 from undegrade.degradations.flags import DegradationFlags
-from undegrade.evaluation.report import (
-    Attempt,
-    Case,
-    make_attempt,
-    make_before,
-    make_detail,
-    make_pane,
-    write_report,
-)
-from undegrade.evaluation.restoration import run_trial
-from undegrade.evaluation.wording import flags_of
-from undegrade.files.picture import read_image, write_image
+from undegrade.evaluation.report import write_report
+from undegrade.files.picture import write_image
 from undegrade.restorers import RESTORERS
 
 _NOTE = (
@@ -37,9 +32,8 @@ _NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Demonstration:
-    """A degradation in words and in flags, and the methods that suit it."""
+    """The name of a degraded picture, its degradation in flags, and the methods that suit it."""
 
-    title: str
     name: str
     known: DegradationFlags
     methods: tuple[str, ...]
@@ -47,31 +41,26 @@ class Demonstration:
 
 DEMONSTRATIONS = (
     Demonstration(
-        title="Blur and noise",
         name="blur",
         known=DegradationFlags(blur="motion:15:30", noise="gaussian:0.02"),
         methods=("wiener", "quadratic", "variational", "learned"),
     ),
     Demonstration(
-        title="Noise",
         name="noise",
         known=DegradationFlags(noise="gaussian:0.1"),
         methods=("wiener", "variational", "learned"),
     ),
     Demonstration(
-        title="Low resolution",
         name="low-resolution",
         known=DegradationFlags(blur="gaussian:1", downsample=2, noise="gaussian:0.01"),
         methods=("quadratic", "variational", "learned"),
     ),
     Demonstration(
-        title="Missing pixels",
         name="missing",
         known=DegradationFlags(mask=0.5, noise="gaussian:0.02"),
         methods=("quadratic", "variational", "learned"),
     ),
     Demonstration(
-        title="Salt and pepper",
         name="salt-and-pepper",
         known=DegradationFlags(noise="salt-and-pepper:0.4"),
         methods=("quadratic", "variational", "learned"),
@@ -87,63 +76,7 @@ def photograph() -> Image:
     return detail.to(torch.float32, memory_format=torch.contiguous_format) / 255
 
 
-def demonstrate(
-    x: Image, folder: Path, demonstrations: Sequence[Demonstration] = DEMONSTRATIONS
-) -> Path:
-    """Degrade and restore `x` in every way; write the pictures and a report, and return its path.
-
-    Raises:
-        OSError: something cannot be written.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    write_image(folder / "truth.png", x)
-    total = sum(len(d.methods) for d in demonstrations)
-    began, cases = time.perf_counter(), list[Case]()
-    for shown in demonstrations:
-        done = sum(len(case.attempts) for case in cases)
-        cases.append(_case(shown, x, folder, done, total))
-    report = folder / "report.html"
-    write_report(report, "Five degradations of one photograph", cases, _NOTE)
-    sys.stdout.write(f"{report}  {time.perf_counter() - began:.0f} s in all\n")
-    return report
-
-
-def _case(shown: Demonstration, x: Image, folder: Path, done: int, total: int) -> Case:
-    file = folder / f"{shown.name}.png"
-    degradation = _degrade(shown, x, file)
-    y, height, width = read_image(file), x.shape[2], x.shape[3]
-    flags = flags_of(shown.known)
-    made = shlex.join(["undegrade", "degrade", str(folder / "truth.png"), str(file), *flags])
-    attempts = list[Attempt]()
-    for method in shown.methods:
-        sys.stdout.write(f"[{done + len(attempts) + 1:2}/{total}] {shown.title}: {method} … ")
-        sys.stdout.flush()
-        trial = run_trial(RESTORERS[method](), degradation.measurement(y), x)
-        call = ["undegrade", "restore", str(file), "--output", str(folder), "--method", method]
-        attempts.append(make_attempt(method, trial, f"{made}\n{shlex.join(call)}"))
-        write_image(folder / f"{shown.name}-{method}.png", trial.result.x)
-        sys.stdout.write(f"{trial.score.psnr or 0:.2f} dB, {trial.seconds:.1f} s\n")
-    return Case(
-        title=shown.title,
-        degradation=" ".join(flags),
-        before=make_before(y, (height, width), x),
-        truth=make_pane("truth", x),
-        attempts=tuple(attempts),
-        width=width,
-        height=height,
-        detail=make_detail(x),
-    )
-
-
-def _degrade(shown: Demonstration, x: Image, file: Path) -> Degradation:
-    """The same calls in the same order as `undegrade degrade --seed 0`."""
-    generator = torch.Generator().manual_seed(0)
-    degradation = shown.known.draw(x.shape, generator)
-    write_image(file, degradation.degrade(x, generator))
-    write_description(f"{file}.json", degradation)
-    return degradation
-
-
+@final
 @dataclass(frozen=True, kw_only=True)
 class Demo:
     """Degrade a photograph in five ways, restore it, and write a report.
@@ -152,16 +85,53 @@ class Demo:
         output: folder for the pictures and report.html.
     """
 
-    output: Path = Path("demo")
+    output: Annotated[Path, conf.arg(metavar="DIR", aliases=["-o"])] = Path("demo")
 
 
-def main() -> None:
-    """Run the demonstration as the command line says."""
-    import tyro
-
-    command = tyro.cli(Demo, prog="python -m undegrade.cli.demo")
+def run(args: Sequence[str]) -> int:
+    """Parse the arguments and demonstrate."""
+    command = parse(Demo, "demo", args)
     demonstrate(photograph(), command.output)
+    return 0
 
 
-if __name__ == "__main__":
-    main()
+def demonstrate(
+    x: Image, folder: Path, demonstrations: Sequence[Demonstration] = DEMONSTRATIONS
+) -> Path:
+    """Degrade and restore `x` in every way; write the pictures and a report, and return its path.
+
+    Raises:
+        OSError: something cannot be written.
+        ValueError: the folder has the settings of something else.
+    """
+    began = time.perf_counter()
+    results = Results(folder, {"command": shlex.join(["undegrade", "demo", "-o", str(folder)])})
+    folder.mkdir(parents=True, exist_ok=True)
+    write_image(folder / "truth.png", x)
+    with Bar(len(demonstrations)) as bar:
+        for shown in demonstrations:
+            bar.begin(shown.name)
+            for done in restored(*_degraded(shown, x, folder), bar):
+                sys.stdout.write(told(results.add(done), done))
+    report = folder / "report.html"
+    title = f"One photograph, degraded in {len(demonstrations)} ways"
+    write_report(report, title, results.sections(), _NOTE)
+    sys.stdout.write(f"{report}  {time.perf_counter() - began:.0f} s in all\n")
+    return report
+
+
+def _degraded(shown: Demonstration, x: Image, folder: Path) -> tuple[Task, Source]:
+    """Degrade, by the same calls in the same order as `undegrade degrade --seed 0`."""
+    file, truth = folder / f"{shown.name}.png", folder / "truth.png"
+    generator = torch.Generator().manual_seed(0)
+    degradation = shown.known.draw(x.shape, generator)
+    write_image(file, degradation.degrade(x, generator))
+    write_description(f"{file}.json", degradation)
+    made = ["undegrade", "degrade", str(truth), str(file), *shown.known.words]
+    call = ["undegrade", "restore", str(file), "--reference", str(truth), "-o", str(folder)]
+    task = Task(
+        methods={name: RESTORERS[name]() for name in shown.methods},
+        call=f"{shlex.join(made)}\n{shlex.join([*call, '--method', *shown.methods])}",
+        reference=truth,
+    )
+    return task, Source(file, Path())

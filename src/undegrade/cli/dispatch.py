@@ -48,6 +48,18 @@ def _train(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _demo(args: Sequence[str]) -> int:
+    from undegrade.cli.demo import run
+
+    return run(args)
+
+
+def _completion(args: Sequence[str]) -> int:
+    from undegrade.cli.completion import run
+
+    return run(args)
+
+
 COMMANDS = {
     "degrade": Command(
         "blur, downsample, mask a picture, add noise, and describe it all", _degrade
@@ -56,6 +68,8 @@ COMMANDS = {
     "methods": Command("list the methods and their settings", _methods),
     "benchmark": Command("score methods on a folder of pictures, as one table", _benchmark),
     "train": Command("train a learned method on a folder of pictures", _train),
+    "demo": Command("degrade a photograph in five ways and restore it", _demo),
+    "completion": Command("print what makes bash, zsh or fish complete commands", _completion),
 }
 
 
@@ -76,10 +90,12 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(args: Sequence[str]) -> int:
-    if not args or args[0] in ("-h", "--help"):
+    if args[:1] == ["help"] and len(args) > 1:  # help restore is restore --help
+        args = [args[1], "--help"]
+    if not args or args[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return 0 if args else FAILED
-    if args[0] == "--version":
+    if args[0] in ("-V", "--version"):
         import importlib.metadata
 
         sys.stdout.write(f"undegrade {importlib.metadata.version('undegrade')}\n")
@@ -99,7 +115,7 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "`undegrade COMMAND --help` has the options of a command; --version the version.",
+            "`undegrade COMMAND --help` has the options of a command; -V the version.",
             "",
         ]
     )

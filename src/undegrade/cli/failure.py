@@ -1,25 +1,31 @@
 """How a failure is told: one line, and an exit status."""
 
-import difflib
 import sys
 from collections.abc import Iterable
+from pathlib import Path
+
+from undegrade.core.suggestion import did_you_mean
 
 FAILED, INTERRUPTED = 2, 130
 
 
-def say(error: BaseException) -> None:
-    """Tell a failure on the standard error, in one line."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
-    if isinstance(error, MemoryError):
-        text = "there is not enough memory for this picture"
+def say(error: BaseException, about: Path | None = None) -> None:
+    """Tell a failure on the standard error, in one line that names the file it is about."""
+    text = in_words(error)
+    if about is not None and str(about) not in text:
+        text = f"{about}: {text}"
     sys.stderr.write(f"undegrade: {' '.join(text.split())}\n")
+
+
+def in_words(error: BaseException) -> str:
+    """What an error says, without numbers of the operating system."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this picture"
+    return str(error) or type(error).__name__
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """A sentence that says that a name is unknown, with the nearest that is known."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-    return f"there is no {kind} {name!r}; {hint}"
+    return f"there is no {kind} {name!r}; {did_you_mean(name, known)}"

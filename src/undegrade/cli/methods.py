@@ -8,8 +8,8 @@ from typing import Any
 
 import docstring_parser
 
-from undegrade.cli.parsing import look_up, parse
-from undegrade.restorers import RESTORERS
+from undegrade.cli.parsing import flags_from, look_up, parse
+from undegrade.restorers import restorers
 from undegrade.restorers.weight import RULES
 
 
@@ -31,17 +31,37 @@ def method_class(name: str) -> type[Any]:
     Raises:
         ValueError: there is no such method; the nearest name is suggested.
     """
-    return look_up(RESTORERS, "method", name)
+    return look_up(restorers(), "method", name)
+
+
+def read_method(text: str, command: str) -> Any:
+    """A method such as "variational,weight=9".
+
+    Arguments:
+        text: the method.
+        command: that it was given to.
+
+    Raises:
+        ValueError: it names an unknown method or setting, or a value that means nothing.
+    """
+    name, *settings = text.split(",")
+    return parse(method_class(name), command, flags_from(settings))
+
+
+def settings_of(method: type[Any]) -> dict[str, Any]:
+    """The flags of a method's settings, and their defaults."""
+    parameters = inspect.signature(method).parameters
+    return {f"--{name.replace('_', '-')}": p.default for name, p in parameters.items()}
 
 
 def _lines() -> Iterator[str]:
-    for name, method in RESTORERS.items():
+    for name, method in restorers().items():
         said = docstring_parser.parse(method.__doc__ or "")
         yield f"{name}: {said.short_description}"
-        meaning = {p.arg_name: p.description or "" for p in said.params}
-        for setting, parameter in inspect.signature(method).parameters.items():
-            flag = f"--{setting.replace('_', '-')} {_default(parameter.default)}"
-            yield f"    {flag:<28} {' '.join(meaning.get(setting, '').split())}".rstrip()
+        meaning = {p.arg_name.replace("_", "-"): p.description or "" for p in said.params}
+        for setting, default in settings_of(method).items():
+            flag = f"{setting} {_default(default)}"
+            yield f"    {flag:<28} {' '.join(meaning.get(setting[2:], '').split())}".rstrip()
         yield ""
 
 

@@ -31,6 +31,27 @@ def _weight_rule(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[WeightRule
 
 
 @_VALUES.primitive_rule
+def _whole_number_or_none(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[int | None] | None:
+    """A whole number; x2 is told with the number that was meant."""
+    if info.type != (int | None):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT",
+        instance_from_str=lambda words: _whole_number(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _whole_number(word: str) -> int | None:
+    digits = word.strip("x×")
+    if digits != word and digits.isdecimal():
+        raise ValueError(f"expected a whole number, got {word!r}; did you mean {digits}?")
+    return None if word in ("auto", "None") else int(word)
+
+
+@_VALUES.primitive_rule
 def _number_or_auto(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[float | None] | None:
     """A number, or the word auto where the method is to choose it."""
     if info.type != (float | None):
@@ -75,13 +96,20 @@ def _condensed(box: str) -> str:
     return text.removeprefix(marker).removeprefix("Error parsing settings: ") or box.strip()
 
 
-def named(args: Sequence[str], flag: str, default: str) -> str:
-    """The value of a flag that decides which other flags there are."""
-    return taken(args, flag)[0] or default
+def flags_from(settings: Sequence[str]) -> list[str]:
+    """Settings such as "weight=9" as the words of a command line: --weight 9.
+
+    Raises:
+        ValueError: one is not written so.
+    """
+    for setting in settings:
+        if not setting.partition("=")[2]:
+            raise ValueError(f"expected FLAG=VALUE, such as noise=gaussian:0.1, got {setting!r}")
+    return [w for s in settings for w in (f"--{s.partition('=')[0]}", s.partition("=")[2])]
 
 
 def taken(args: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
-    """The value of such a flag, and the other arguments."""
+    """The value of a flag that decides which other flags there are, and the other arguments."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument(flag, dest="value", nargs="?")
     found, rest = parser.parse_known_args(list(args))

@@ -7,7 +7,6 @@ from undegrade.core.image import Image
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.description import read_description
 from undegrade.degradations.flags import DegradationFlags
-from undegrade.evaluation.wording import flags_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ def find_known(
     if described is not None:
         return described
     beside = source.with_name(f"{source.name}.json")
-    flags = " ".join(flags_of(specification))
+    flags = " ".join(specification.words)
     if not flags and beside.exists():
         return read_known(beside)
     degradation = specification.build(specification.image_shape(y.shape))

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,24 +15,27 @@ if TYPE_CHECKING:
 
 @final
 class Above:
-    """The defaults of a measurement."""
+    """The defaults of a measurement, and how things look in a notebook."""
 
     identity: "Callable[[], Operator]"
     noise: "Callable[[Tensor, Operator], Likelihood]"
+    html: Callable[[Any], str]
 
     def fill(
         self,
         *,
         identity: "Callable[[], Operator]",
         noise: "Callable[[Tensor, Operator], Likelihood]",
+        html: Callable[[Any], str],
     ) -> None:
-        """Set both functions.
+        """Set the functions.
 
         Arguments:
             identity: makes the operator of a picture that is only noisy.
             noise: estimates the noise of a measurement behind an operator.
+            html: a result or a measurement as a notebook shows it.
         """
-        self.identity, self.noise = identity, noise
+        self.identity, self.noise, self.html = identity, noise, html
 
 
 above = Above()

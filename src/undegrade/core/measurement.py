@@ -47,6 +47,9 @@ class Measurement:
         for name, value in (("y", y), ("operator", operator), ("likelihood", likelihood)):
             object.__setattr__(self, name, value)
 
+    def _repr_html_(self) -> str:
+        return above.html(self)
+
 
 @runtime_checkable
 class Restorer(Protocol):

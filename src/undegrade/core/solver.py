@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 
+from undegrade.core.above import above
 from undegrade.core.image import PerSample, Vector, select
 from undegrade.core.stopping import State, Status, Stop
 
@@ -45,7 +46,8 @@ class Record:
 class Result(Generic[S]):
     """The iterate that was kept, and how it was reached; status and iterations are per sample.
 
-    `chosen` has what the method decided by itself, such as the weight of its prior.
+    `chosen` has what the method decided by itself, such as the weight of its prior; x0 is where
+    the iteration began.
     """
 
     x: Vector
@@ -55,6 +57,10 @@ class Result(Generic[S]):
     state: S = field(repr=False)
     trace: tuple[Record, ...] = field(default=(), repr=False)
     chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
+    x0: Vector | None = field(default=None, repr=False)
+
+    def _repr_html_(self) -> str:
+        return above.html(self)
 
 
 def solve(
@@ -87,7 +93,7 @@ def solve(
     """
     began = time.perf_counter()
     if start is not None:
-        state, x, trace = start.state, start.x, [*start.trace]
+        x0, state, x, trace = start.x0, start.state, start.x, [*start.trace]
         iteration, seconds = max(start.iterations), start.seconds
     elif x0 is not None:
         state = solver.init(problem, x0)
@@ -108,7 +114,8 @@ def solve(
         if values:
             trace.append(Record(iteration, seconds, values))
     status = tuple(s for s in kept.status if s is not None)
-    return Result(kept.x, status, tuple(kept.iterations), seconds, state, tuple(trace))
+    iterations = tuple(kept.iterations)
+    return Result(kept.x, status, iterations, seconds, state, tuple(trace), x0=x0)
 
 
 def advance(

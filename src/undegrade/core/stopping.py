@@ -28,7 +28,7 @@ class Status(enum.Enum):
 
     CONVERGED = "converged: the residual is below the tolerance"
     STALLED = "stalled: no further progress is possible in this precision"
-    EXHAUSTED = "stopped: all iterations that were asked for are done"
+    EXHAUSTED = "all steps done, as many as were asked for"
     OUTWAITED = "stopped: the score has not improved for as long as was asked"
     DIVERGED = "diverged: the iteration is no longer finite, its last finite iterate is kept"
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.likelihood import Likelihood
+from undegrade.core.suggestion import did_you_mean
 from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.degradations.kernel_file import read_kernel
 from undegrade.files.picture import read_image
@@ -29,7 +30,7 @@ _FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
 }
 _REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
 
-_BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file"
+_BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file (.npy, .mat)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,13 @@ class DegradationFlags:
             bits=self.bits,
         )
 
+    @property
+    def words(self) -> list[str]:
+        """The flags that differ from their defaults, as they are typed: ["--bits", "8"]."""
+        usual = vars(DegradationFlags())
+        given = {name: value for name, value in vars(self).items() if value != usual[name]}
+        return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+
     def image_shape(self, measured: tuple[int, ...]) -> Shape:
         """Channels, height and width of the picture that a measurement (…, c, h, w) is of."""
         factor = self.downsample or 1
@@ -119,7 +127,8 @@ class DegradationFlags:
         kind, _, number = self.noise.partition(":")
         if kind not in NOISES:
             known = ", ".join(f"{name}:{noise.unit}" for name, noise in NOISES.items())
-            raise ValueError(f"noise must be one of {known}, got {self.noise!r}")
+            hint = did_you_mean(kind, NOISES)
+            raise ValueError(f"noise must be one of {known}, got {self.noise!r}; {hint}")
         noise = NOISES[kind]
         return noise(_number(number, f"{kind}:{noise.unit}", self.noise))
 
@@ -177,7 +186,10 @@ def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator
 
 def _kernel_from_file(text: str) -> Tensor:
     if not Path(text).suffix:
-        raise ValueError(f"blur must be {_BLURS}, got {text!r}")
+        hint = did_you_mean(text.partition(":")[0], (*_FORMULAS, "shake"))
+        raise ValueError(
+            f"a blur can be undone where its kernel is known, as {_BLURS}, got {text!r}; {hint}"
+        )
     return read_kernel(text)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.degradations.flags import DegradationFlags
-from undegrade.evaluation.restoration import run_trial, score
+from undegrade.evaluation.restoration import evaluate, score
 from undegrade.files.picture import read_image
 from undegrade.files.tables import read_rows, write_rows
 
@@ -114,15 +114,15 @@ def _scores(benchmark: Benchmark, image: Path, key: Sequence[str]) -> dict[str, 
     y = degradation.degrade(x, draw)
     measurement: Measurement = degradation.measurement(y)
     before = score(measurement.operator.initial(y), x)
-    trial = run_trial(benchmark.methods[key[2]], measurement)
-    after = score(trial.result.x, x)
+    restoration = evaluate(key[2], benchmark.methods[key[2]], measurement)
+    after = score(restoration.x, x)
     return {
         "psnr": _text(after.psnr, 3),
         "ssim": _text(after.ssim, 4),
         "gain": _text((after.psnr or 0.0) - (before.psnr or 0.0), 3),
-        "iterations": str(trial.result.iterations[0]),
-        "seconds": f"{trial.seconds:.3f}",
-        "status": trial.result.status[0].name.lower(),
+        "iterations": str(restoration.iterations),
+        "seconds": f"{restoration.seconds:.3f}",
+        "status": restoration.status.name.lower(),
     }
 
 

@@ -3,7 +3,7 @@
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _WIDTH, _HEIGHT = 520.0, 230.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 100.0, 12.0, 30.0
@@ -12,10 +12,11 @@ _POINTS = 240  # more than the eye can tell apart in this width
 
 @dataclass(frozen=True)
 class Curve:
-    """A name, and (iteration, value) in increasing order of the iteration."""
+    """A name, (iteration, value) in increasing order of the iteration, and a color of the page."""
 
     name: str
     points: Sequence[tuple[int, float]]
+    color: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def draw(curves: Sequence[Curve], *, logarithmic: bool) -> str:
 
     Values that are not finite, or not positive on a logarithmic axis, leave a gap.
     """
-    kept = [Curve(c.name, _drawable(c.points, logarithmic)) for c in curves]
+    kept = [replace(c, points=_drawable(c.points, logarithmic)) for c in curves]
     values = [v for c in kept for _, v in c.points]
     if not values:
         return '<p class="none">Nothing was observed.</p>'
@@ -61,7 +62,7 @@ def draw(curves: Sequence[Curve], *, logarithmic: bool) -> str:
     across = _Axis(1.0, float(last), _LEFT, _WIDTH - _RIGHT, True)
     up = _Axis(min(values), max(values), _HEIGHT - _BOTTOM, _TOP, logarithmic)
     names = _spaced([up(c.points[-1][1]) if c.points else _TOP for c in kept])
-    lines = [_line(n, c, across, up, y) for n, (c, y) in enumerate(zip(kept, names, strict=True))]
+    lines = [_line(c, across, up, y) for c, y in zip(kept, names, strict=True)]
     return (
         f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img">'
         f"{_grid(across, up)}{''.join(lines)}</svg>"
@@ -77,14 +78,14 @@ def _drawable(points: Sequence[tuple[int, float]], logarithmic: bool) -> list[tu
     return [kept[p] for p in sorted(places)]
 
 
-def _line(number: int, curve: Curve, across: _Axis, up: _Axis, name_at: float) -> str:
+def _line(curve: Curve, across: _Axis, up: _Axis, name_at: float) -> str:
     if not curve.points:
         return ""
     places = [f"{across(i):.1f},{up(v):.1f}" for i, v in curve.points]
     x, y = across(curve.points[-1][0]), up(curve.points[-1][1])
     name = html.escape(curve.name)
     return (
-        f'<g class="line line-{number % 6}"><polyline points="{" ".join(places)}"/>'
+        f'<g class="line line-{curve.color}"><polyline points="{" ".join(places)}"/>'
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>'
         f'<text x="{_WIDTH - _RIGHT + 10:g}" y="{name_at + 4:.1f}">{name}</text></g>'
     )

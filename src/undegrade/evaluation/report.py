@@ -1,174 +1,56 @@
-"""One self-contained page that shows what a restoration did, and how well."""
+"""One self-contained page that shows what restorations did, and how well."""
 
-import base64
 import importlib.resources
-import io
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional
 
 from undegrade.core.image import Image
+from undegrade.core.solver import Record
 from undegrade.evaluation.curves import Curve, draw
-from undegrade.evaluation.restoration import Score, Trial, score
+from undegrade.evaluation.picture_uri import crop_uri, data_uri
+from undegrade.evaluation.restoration import Restoration, Score, score
+from undegrade.evaluation.section import DETAIL, Section, strongest_edges
 from undegrade.files.atomic import replacing
+from undegrade.restorers import RESTORERS
 
-_LARGEST = 1_500_000  # pixels that the page shows of one picture
-_DETAIL = 72  # side of the detail that is shown enlarged
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pane:
-    """A picture as the page shows it.
-
-    Arguments:
-        name: short: degraded, truth, or the method.
-        source: a data URI.
-        score: against the truth.
-    """
-
-    name: str
-    source: str = field(repr=False)
-    score: Score = field(default_factory=Score)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One method's restoration.
-
-    Arguments:
-        pane: the restored picture.
-        status: why it ended, in a sentence.
-        iterations, seconds: what it took.
-        curves: what was observed after each iteration, by name.
-        command: what repeats it.
-    """
-
-    pane: Pane
-    status: str
-    iterations: int
-    seconds: float
-    curves: Mapping[str, Sequence[tuple[int, float]]] = field(repr=False)
-    command: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One degraded picture and its restorations.
-
-    Arguments:
-        title: such as the file's name.
-        degradation: what is known of it, in words or flags.
-        before: the degraded picture.
-        truth: the picture before degradation, where it is known.
-        attempts: in the order of the page.
-        width, height: of the restored picture, in pixels.
-        detail: left, top and side of the square shown enlarged, as fractions of width and height.
-    """
-
-    title: str
-    degradation: str
-    before: Pane
-    truth: Pane | None
-    attempts: tuple[Attempt, ...]
-    width: int
-    height: int
-    detail: tuple[float, float]
-
-    @property
-    def panes(self) -> list[Pane]:
-        """Every picture of the case: degraded, the restorations, the truth."""
-        truth = [] if self.truth is None else [self.truth]
-        return [self.before, *(a.pane for a in self.attempts), *truth]
-
-    @property
-    def best(self) -> str:
-        """The restoration with the highest PSNR; the last one where there is no truth."""
-        last = self.attempts[-1]
-        scored = [a for a in self.attempts if a.pane.score.psnr is not None]
-        return max(scored, key=lambda a: a.pane.score.psnr or 0.0, default=last).pane.name
-
-    @property
-    def charts(self) -> list[tuple[str, str]]:
-        """Title and drawing of the curve of each thing that was observed."""
-        names = dict.fromkeys(name for a in self.attempts for name in a.curves)
-        return [(_TITLES.get(name, name), self._chart(name)) for name in names]
-
-    def _chart(self, name: str) -> str:
-        curves = [
-            Curve(a.pane.name, a.curves[name]) for a in self.attempts if len(a.curves.get(name, ()))
-        ]
-        return draw(curves, logarithmic=name == "residual")
-
-
+_MOST_PIXELS, _FEWEST_PIXELS = 1_500_000, 120_000  # of one picture as the page shows it
+_ALL_PIXELS = 24_000_000  # of the whole page: some 5 MB
+_THUMBNAIL = 20_000  # pixels
+_COLORS = 6  # that the style sheet has
+_FEW = 4  # sections that are open from the beginning
 _TITLES = {"psnr": "PSNR in dB by iteration", "residual": "Residual of the method by iteration"}
 
 
-def make_pane(name: str, x: Image, truth: Tensor | None = None) -> Pane:
-    """One image for the page, with its score."""
-    return Pane(name=name, source=data_uri(x), score=score(x, truth))
+@dataclass(frozen=True, kw_only=True)
+class _Pane:
+    """A picture as the page shows it; `crop` is its detail where the picture itself is reduced."""
+
+    name: str
+    source: str
+    crop: str | None
+    score: Score
 
 
-def make_before(y: Tensor, size: tuple[int, int], truth: Tensor | None = None) -> Pane:
-    """The degraded picture in the size of the restored one: enlarged, or centered and continued."""
-    height, width = size
-    h, w = y.shape[2:]
-    if height % h == 0 and width % w == 0:
-        y = y.repeat_interleave(height // h, 2).repeat_interleave(width // w, 3)
-    else:
-        down, right = max(height - h, 0), max(width - w, 0)
-        pad = (right // 2, right - right // 2, down // 2, down - down // 2)
-        y = functional.pad(y, pad, mode="replicate")
-    return make_pane("degraded", y, truth)
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """What the page says of one restoration, the picture aside."""
+
+    restoration: Restoration
+    color: int
 
 
-def make_attempt(name: str, trial: Trial, command: str) -> Attempt:
-    """What a page says of a trial.
-
-    Arguments:
-        name: of the method.
-        trial: its outcome.
-        command: what repeats it.
-    """
-    result = trial.result
-    curves: dict[str, list[tuple[int, float]]] = {}
-    for record in result.trace:
-        for key, value in record.values.items():
-            curves.setdefault(key, []).append((record.iteration, value[0].item()))
-    return Attempt(
-        pane=Pane(name=name, source=data_uri(result.x), score=trial.score),
-        status=result.status[0].value,
-        iterations=result.iterations[0],
-        seconds=trial.seconds,
-        curves=curves,
-        command=command,
-    )
-
-
-def make_detail(x: Image) -> tuple[float, float]:
-    """Center, as fractions of width and height, of the square with the strongest edges in x."""
-    gray = x.mean(1, keepdim=True)
-    down, right = gray.diff(dim=2).abs()[..., :-1], gray.diff(dim=3).abs()[:, :, :-1]
-    if min(down.shape[2:]) < _DETAIL:
-        return 0.5, 0.5
-    energy = functional.avg_pool2d(down + right, _DETAIL, stride=_DETAIL // 4)
-    row, column = divmod(int(energy.flatten().argmax()), energy.shape[3])
-    corner = torch.tensor([column, row]) * (_DETAIL // 4) + _DETAIL / 2
-    across, along = (corner / torch.tensor([x.shape[3], x.shape[2]])).tolist()
-    return across, along
-
-
-def write_report(path: str | Path, title: str, cases: Sequence[Case], note: str = "") -> None:
+def write_report(path: str | Path, title: str, sections: Sequence[Section], note: str = "") -> None:
     """Write the page; it needs no network and no other file.
 
     Arguments:
         path: of the page.
         title: its heading.
-        cases: one section each.
+        sections: one for each degraded picture. They are asked for one at a time, in order, so
+            that a sequence that reads its pictures from files needs the memory of one.
         note: a paragraph below the heading.
 
     Raises:
@@ -182,8 +64,9 @@ def write_report(path: str | Path, title: str, cases: Sequence[Case], note: str 
     text = template.render(
         title=title,
         note=note,
-        cases=cases,
-        detail=_DETAIL,
+        few=len(sections) <= _FEW,
+        cases=views(sections),
+        detail=DETAIL,
         style=(page / "report.css").read_text("utf-8"),
         script=(page / "report.js").read_text("utf-8"),
     )
@@ -191,15 +74,89 @@ def write_report(path: str | Path, title: str, cases: Sequence[Case], note: str 
         file.write(text.encode())
 
 
-def data_uri(x: Image) -> str:
-    """The first image as WebP within a URI, reduced by a whole factor where it is large."""
-    from PIL import Image as Pillow
+def views(sections: Sequence[Section]) -> list[Mapping[str, Any]]:
+    """What the page says of each section: data URIs and words, no images."""
+    colors = dict[str, int]()
+    shown = list[Mapping[str, Any]]()
+    for place in range(len(sections)):
+        section = sections[place]
+        for restoration in section.restorations:
+            _add_color(colors, restoration.method)
+        shown.append(_view(section, colors, _pixels(section, len(sections))))
+    return shown
 
-    factor = math.ceil(math.sqrt(x.shape[2] * x.shape[3] / _LARGEST))
-    shown = functional.avg_pool2d(x, factor, ceil_mode=True) if factor > 1 else x
-    samples = (shown[0].detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
-    samples = samples.permute(1, 2, 0).contiguous().numpy()
-    file = io.BytesIO()
-    image = Pillow.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
-    image.save(file, "WEBP", quality=92, method=4)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+
+def _add_color(colors: dict[str, int], method: str) -> None:
+    """Give a method its color: that of its place in the table, or the first that is free."""
+    usual = list(RESTORERS)
+    name = method.partition(",")[0]
+    wanted = [usual.index(name)] if name in usual else []
+    free = [c for c in (*wanted, *range(_COLORS)) if c < _COLORS and c not in colors.values()]
+    colors.setdefault(method, free[0] if free else len(colors) % _COLORS)
+
+
+def _pixels(section: Section, sections: int) -> int:
+    """How many pixels of each picture the page shows."""
+    each = _ALL_PIXELS // (sections * (2 + len(section.restorations)))
+    return min(max(each, _FEWEST_PIXELS), _MOST_PIXELS)
+
+
+def _view(section: Section, colors: Mapping[str, int], pixels: int) -> Mapping[str, Any]:
+    best = section.best
+    detail = strongest_edges(best.x if section.truth is None else section.truth)
+    before = score(section.enlarged, section.truth)
+    pictures = [("degraded", section.enlarged, before)]
+    pictures += [(r.method, r.x, r.score) for r in section.restorations]
+    pictures += [] if section.truth is None else [("truth", section.truth, Score())]
+    return {
+        "title": section.title,
+        "known": section.known,
+        "scored": section.truth is not None,
+        "before": before,
+        "best": best.method,
+        "thumbnail": data_uri(best.x, _THUMBNAIL),
+        "kernel": None if section.kernel is None else _kernel(section.kernel),
+        "panes": [_pane(name, x, found, detail, pixels) for name, x, found in pictures],
+        "rows": [_Row(restoration=r, color=colors[r.method]) for r in section.restorations],
+        "charts": _charts(section.restorations, colors),
+        "width": best.x.shape[3],
+        "height": best.x.shape[2],
+        "across": detail[0],
+        "along": detail[1],
+    }
+
+
+def _pane(name: str, x: Image, found: Score, detail: tuple[float, float], pixels: int) -> _Pane:
+    crop = None if x.shape[2] * x.shape[3] <= pixels else crop_uri(x, detail, DETAIL)
+    return _Pane(name=name, source=data_uri(x, pixels), crop=crop, score=found)
+
+
+def _kernel(kernel: Tensor) -> tuple[str, str]:
+    """Its size in words, and its picture, white at its largest value."""
+    shown = kernel.reshape(1, 1, *kernel.shape[-2:]).clamp(min=0)
+    height, width = shown.shape[2:]
+    return f"{height}×{width}", data_uri(shown / shown.max().clamp(min=1e-12), _MOST_PIXELS)
+
+
+def _charts(
+    restorations: Sequence[Restoration], colors: Mapping[str, int]
+) -> list[tuple[str, str]]:
+    """Title and drawing of the curves of each thing that was observed more than once."""
+    charts = dict[str, list[Curve]]()
+    for restoration in restorations:
+        for name, points in _curves(restoration.trace).items():
+            if len(points) > 1:
+                curve = Curve(restoration.method, points, colors[restoration.method])
+                charts.setdefault(name, []).append(curve)
+    return [
+        (_TITLES.get(name, name), draw(curves, logarithmic=name == "residual"))
+        for name, curves in charts.items()
+    ]
+
+
+def _curves(trace: Sequence[Record]) -> Mapping[str, list[tuple[int, float]]]:
+    curves = dict[str, list[tuple[int, float]]]()
+    for record in trace:
+        for key, value in record.values.items():
+            curves.setdefault(key, []).append((record.iteration, value[0].item()))
+    return curves

@@ -1,16 +1,16 @@
-"""One method on one measurement: what came out, how good it is, and what it took."""
+"""One method on one image: what came out, how good it is, and what it took."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement, Restorer
-from undegrade.core.solver import Observer, Result
-from undegrade.core.stopping import State
+from undegrade.core.solver import Observer, Record, Result
+from undegrade.core.stopping import State, Status
 from undegrade.metrics.distortion import psnr, ssim
 
 _LEAST_FOR_SSIM = 11
@@ -25,18 +25,32 @@ class Score:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """A restoration of one image.
+class Restoration:
+    """One image as one method restored it.
 
     Arguments:
-        result: of the restorer.
+        method: its name.
+        x: the restored image.
+        status: why the method ended.
+        iterations: that it took.
         seconds: from the measurement to the result, the choice of a weight included, observers not.
         score: against the truth.
+        trace: what was observed after each iteration.
+        chosen: what the method decided by itself, such as the weight of its prior.
+        command: what repeats it.
+        file: where it is stored, seen from the page that shows it.
     """
 
-    result: Result[Any]
+    method: str
+    x: Image = field(repr=False)
+    status: Status
+    iterations: int
     seconds: float
-    score: Score
+    score: Score = field(default_factory=Score)
+    trace: tuple[Record, ...] = field(default=(), repr=False)
+    chosen: Mapping[str, float] = field(default_factory=dict[str, float])
+    command: str = ""
+    file: str = ""
 
 
 def score(x: Image, truth: Tensor | None) -> Score:
@@ -47,13 +61,47 @@ def score(x: Image, truth: Tensor | None) -> Score:
     return Score(psnr=psnr(x, truth).item(), ssim=similarity)
 
 
-def run_trial(
+def restoration_of(
+    method: str, result: Result[Any], truth: Tensor | None = None, seconds: float | None = None
+) -> Restoration:
+    """The first image of a result, with its score.
+
+    Arguments:
+        method: its name.
+        result: of the method.
+        truth: what the image should be.
+        seconds: that it took; by default those of the result, without the choice of a weight.
+    """
+    return Restoration(
+        method=method,
+        x=result.x[:1].detach().cpu(),
+        status=result.status[0],
+        iterations=result.iterations[0],
+        seconds=result.seconds if seconds is None else seconds,
+        score=score(result.x, truth),
+        trace=result.trace,
+        chosen={name: float(value[0]) for name, value in result.chosen.items()},
+    )
+
+
+def evaluate(
+    method: str,
     restorer: Restorer,
     measurement: Measurement,
     truth: Tensor | None = None,
     observe: Sequence[Observer] = (),
-) -> Trial:
-    """Restore one image; with a truth, the trace has its PSNR after each iteration."""
+    command: str = "",
+) -> Restoration:
+    """Restore one image; with a truth, the trace has its PSNR after each iteration.
+
+    Arguments:
+        method: its name.
+        restorer: the method.
+        measurement: of one image.
+        truth: what the image should be.
+        observe: what else is observed.
+        command: what repeats it.
+    """
     watched = 0.0
 
     def look(iteration: int, state: State) -> Mapping[str, PerSample]:
@@ -70,4 +118,4 @@ def run_trial(
     began = time.perf_counter()
     result = restorer.restore(measurement, observe=(look,))
     seconds = time.perf_counter() - began - watched
-    return Trial(result=result, seconds=seconds, score=score(result.x, truth))
+    return replace(restoration_of(method, result, truth, seconds), command=command)

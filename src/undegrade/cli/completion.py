@@ -1,0 +1,86 @@
+"""`undegrade completion SHELL`: what makes a shell complete commands, options and methods."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal, final
+
+from tyro import conf
+
+from undegrade.cli.dispatch import COMMANDS
+from undegrade.cli.methods import settings_of
+from undegrade.cli.parsing import parse
+from undegrade.degradations.flags import DegradationFlags
+from undegrade.restorers import restorers
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """Print what makes a shell complete commands, options and methods.
+
+    For bash: eval "$(undegrade completion bash)"; for zsh the same, after `autoload -U compinit;
+    compinit`; for fish: undegrade completion fish | source.
+
+    Arguments:
+        shell: bash, zsh or fish.
+    """
+
+    shell: Annotated[Literal["bash", "zsh", "fish"], conf.Positional]
+
+
+def run(args: Sequence[str]) -> int:
+    """Parse the arguments and print the script."""
+    shell = parse(Completion, "completion", args).shell
+    sys.stdout.write(_fish() if shell == "fish" else _bash(zsh=shell == "zsh"))
+    return 0
+
+
+def _words() -> Mapping[str, list[str]]:
+    """The options of each command; those of all methods, because any may be meant."""
+    known = [f"--{field.name}" for field in fields(DegradationFlags)]
+    settings = [flag for method in restorers().values() for flag in settings_of(method)]
+    restore = ["--output", "--degradation", "--method", "--reference", "--device"]
+    options = {
+        "degrade": [*known, "--seed"],
+        "restore": [*restore, *known, *settings],
+        "benchmark": ["--images", "--degradations", "--methods", "--output", "--seed"],
+        "train": ["--images", "--output", "--validate", "--iterations", "--seconds"],
+        "demo": ["--output"],
+        "completion": ["bash", "zsh", "fish"],
+    }
+    return {name: list(dict.fromkeys([*options.get(name, []), "--help"])) for name in COMMANDS}
+
+
+def _bash(*, zsh: bool) -> str:
+    cases = "".join(
+        f"    {name}) words={shlex.quote(' '.join(words))};;\n" for name, words in _words().items()
+    )
+    methods, commands = " ".join(restorers()), " ".join(COMMANDS)
+    return (
+        ("autoload -U bashcompinit; bashcompinit\n" if zsh else "")
+        + "_undegrade() {\n"
+        + f"  local words={shlex.quote(commands)}\n"
+        + '  [ "$COMP_CWORD" -gt 1 ] && case "${COMP_WORDS[1]}" in\n'
+        + cases
+        + "  esac\n"
+        + f'  [ "${{COMP_WORDS[COMP_CWORD-1]}}" = --method ] && words={shlex.quote(methods)}\n'
+        + '  COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))\n'
+        + "}\ncomplete -o default -F _undegrade undegrade\n"
+    )
+
+
+def _fish() -> str:
+    lines = [
+        f"complete -c undegrade -n __fish_use_subcommand -a {name} -d {shlex.quote(c.summary)}"
+        for name, c in COMMANDS.items()
+    ]
+    for name, words in _words().items():
+        seen = f"complete -c undegrade -n '__fish_seen_subcommand_from {name}'"
+        lines += [f"{seen} -l {w[2:]}" if w.startswith("--") else f"{seen} -a {w}" for w in words]
+    methods = shlex.quote(" ".join(restorers()))
+    lines.append(
+        f"complete -c undegrade -n '__fish_seen_subcommand_from restore' -l method -xa {methods}"
+    )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,193 @@
+"""A folder of results: what earlier runs left there, and what a run adds."""
+
+import importlib.metadata
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final, overload
+
+import torch
+
+from undegrade.cli.inputs import SETTINGS, Source, read_entries
+from undegrade.cli.source import DegradationSource
+from undegrade.core.likelihood import Likelihood
+from undegrade.core.solver import Record
+from undegrade.core.stopping import Status
+from undegrade.degradations.description import degradation_from, description_of
+from undegrade.evaluation.restoration import Restoration, Score
+from undegrade.evaluation.section import Section, noise_in_words
+from undegrade.files.atomic import appearing_in
+from undegrade.files.picture import Picture, read_image, write_picture
+from undegrade.files.tables import read_rows, write_settings, write_trace
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """One picture with all that was found out about it.
+
+    Arguments:
+        source: its file.
+        picture: its content.
+        known: its degradation.
+        likelihood: its noise, with the level that was given or estimated.
+        reference: the file that has the truth.
+        settings: of the method.
+        restoration: by this method.
+        reason: why this method was taken, where the program chose it.
+    """
+
+    source: Source
+    picture: Picture
+    known: DegradationSource
+    likelihood: Likelihood
+    reference: Path | None
+    settings: Mapping[str, object]
+    restoration: Restoration
+    reason: str = ""
+
+
+def result_name(source: Path, method: str) -> str:
+    """The name of a result: y-learned.png for y.png."""
+    return f"{source.stem}-{re.sub(r'[^A-Za-z0-9.,=+_-]', '_', method)}{source.suffix}"
+
+
+@final
+class Results:
+    """Pictures, their traces and one file of settings, to which every run adds.
+
+    A result replaces that of an earlier run which has the same name.
+
+    Arguments:
+        folder: where they are.
+        run: what the settings say of the run that adds to it.
+
+    Raises:
+        ValueError: the folder has settings of another kind.
+    """
+
+    def __init__(self, folder: Path, run: Entry) -> None:
+        self.folder, self._run = folder, run
+        self._entries: dict[str, Entry] = {
+            str(entry["output"]): entry for entry in read_entries(folder / SETTINGS)
+        }
+        if not self._entries and (folder / SETTINGS).exists():
+            raise ValueError(
+                f"{folder / SETTINGS} is not of `undegrade restore`: give another --output"
+            )
+
+    def add(self, done: Done) -> Path:
+        """Write a picture, its trace and the settings so far, all or none of them.
+
+        Raises:
+            OSError: something cannot be written.
+            ValueError: the picture cannot be stored as its input was.
+        """
+        place, name = done.source.place, result_name(done.source.path, done.restoration.method)
+        output = (place / name).as_posix()
+        entries = self._entries | {output: self._entry(done, output)}
+        with appearing_in(self.folder / place) as temporary:
+            write_picture(temporary / name, done.picture.with_pixels(done.restoration.x))
+            write_trace(temporary / f"{name}.csv", done.restoration.trace)
+            write_settings(
+                self.folder / SETTINGS if place != Path() else temporary / SETTINGS,
+                {
+                    "undegrade": importlib.metadata.version("undegrade"),
+                    **self._run,
+                    "pictures": list(entries.values()),
+                },
+            )
+        self._entries = entries
+        return self.folder / output
+
+    def _entry(self, done: Done, output: str) -> Entry:
+        """What the settings say of one result; paths are seen from the folder."""
+        r, reference = done.restoration, done.reference
+        degradation = replace(done.known.degradation, likelihood=done.likelihood)
+        return {
+            "input": self._seen(done.source.path),
+            "output": output,
+            "trace": f"{output}.csv",
+            "reference": None if reference is None else self._seen(reference),
+            "known": done.known.source,
+            "noise": noise_in_words(done.likelihood),
+            "method": r.method,
+            "settings": dict(done.settings),
+            "chosen": dict(r.chosen),
+            "status": r.status.name.lower(),
+            "iterations": r.iterations,
+            "seconds": round(r.seconds, 4),
+            "psnr": r.score.psnr,
+            "ssim": r.score.ssim,
+            "command": r.command,
+            "degradation": description_of(degradation),
+        }
+
+    def _seen(self, path: Path) -> str:
+        return Path(os.path.relpath(path.absolute(), self.folder.absolute())).as_posix()
+
+    def sections(self) -> Sequence[Section]:
+        """The page's sections: one for each picture, with the results of all runs."""
+        groups = dict[str, list[Entry]]()
+        for entry in self._entries.values():
+            if all((self.folder / entry[key]).exists() for key in ("input", "output")):
+                groups.setdefault(entry["input"], []).append(entry)
+        return _Sections(self.folder, list(groups.values()))
+
+
+@final
+class _Sections(Sequence[Section]):
+    """Sections that are read from their files one at a time."""
+
+    def __init__(self, folder: Path, groups: Sequence[Sequence[Entry]]) -> None:
+        self._folder, self._groups = folder, groups
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    @overload
+    def __getitem__(self, index: int) -> Section: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Section]: ...
+    def __getitem__(self, index: int | slice) -> Section | Sequence[Section]:
+        if isinstance(index, slice):
+            return _Sections(self._folder, self._groups[index])
+        return self._section(self._groups[index])
+
+    def _section(self, entries: Sequence[Entry]) -> Section:
+        first = entries[0]
+        blur = degradation_from(first["degradation"]).blur
+        known = dict.fromkeys(f"Known: {e['known']}; {e['noise']}" for e in entries)
+        references = [self._folder / e["reference"] for e in entries if e["reference"]]
+        return Section(
+            title=Path(first["input"]).name,
+            known=". ".join(known),
+            y=read_image(self._folder / first["input"]),
+            restorations=tuple(self._restoration(entry) for entry in entries),
+            truth=read_image(references[0]) if references and references[0].exists() else None,
+            kernel=None if blur is None else blur.psf,
+        )
+
+    def _restoration(self, entry: Entry) -> Restoration:
+        return Restoration(
+            method=entry["method"],
+            x=read_image(self._folder / entry["output"]),
+            status=Status[entry["status"].upper()],
+            iterations=entry["iterations"],
+            seconds=entry["seconds"],
+            score=Score(psnr=entry["psnr"], ssim=entry["ssim"]),
+            trace=tuple(_records(self._folder / entry["trace"])),
+            chosen=entry["chosen"],
+            command=entry["command"],
+            file=entry["output"],
+        )
+
+
+def _records(path: Path) -> Iterator[Record]:
+    for row in read_rows(path) if path.exists() else []:
+        iteration, seconds = int(row.pop("iteration")), float(row.pop("seconds"))
+        values = {name: torch.tensor([float(v)]) for name, v in row.items() if v}
+        yield Record(iteration, seconds, values)

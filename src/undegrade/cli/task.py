@@ -1,0 +1,143 @@
+"""One picture, restored by one method after the other."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from undegrade.cli.failure import in_words
+from undegrade.cli.inputs import Source
+from undegrade.cli.progress import Bar
+from undegrade.cli.results import Done
+from undegrade.cli.source import DegradationSource, find_known
+from undegrade.core.image import Image, PerSample
+from undegrade.core.measurement import Measurement, Restorer
+from undegrade.core.solver import Observer
+from undegrade.core.stopping import State, Status
+from undegrade.degradations.flags import DegradationFlags
+from undegrade.evaluation.restoration import Restoration, evaluate
+from undegrade.files.picture import Picture, read_image, read_picture, write_picture
+from undegrade.restorers.automatic import Automatic
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What holds for every picture of a run.
+
+    Arguments:
+        methods: by the names that results get.
+        call: the command that repeats the run.
+        reference: the truth, or a folder that has it.
+        described: the degradation of all pictures.
+        flags: what else is known of it.
+        device: that computes.
+        folder: of the results.
+        snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
+
+    Raises:
+        ValueError: fewer than 0 iterations.
+    """
+
+    methods: Mapping[str, Restorer]
+    call: str
+    reference: Path | None = None
+    described: DegradationSource | None = None
+    flags: DegradationFlags = field(default_factory=DegradationFlags)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    folder: Path = Path("restored")
+    snapshots: int = 0
+
+    def __post_init__(self) -> None:
+        if self.snapshots < 0:
+            raise ValueError(
+                f"expected 0 or more iterations between snapshots, got {self.snapshots}"
+            )
+
+
+def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
+    """Read one picture, and restore it by each method.
+
+    Raises:
+        ValueError: it cannot be read or restored.
+    """
+    try:
+        picture, known, reference, truth = _read(task, source)
+    except OSError as error:
+        raise ValueError(in_words(error)) from error
+    measurement = known.degradation.measurement(picture.pixels)
+    there = Measurement(
+        measurement.y.to(task.device),
+        copy.deepcopy(measurement.operator).to(task.device),
+        copy.deepcopy(measurement.likelihood).to(task.device),
+    )
+    truth = None if truth is None else truth.to(task.device)
+    observe = (bar.observe, *_snapshots(task, source, picture))
+    for label, method in task.methods.items():
+        name, restorer, reason = _chosen(label, method, there)
+        restoration = evaluate(name, restorer, there, truth, observe, task.call)
+        if restoration.status is Status.DIVERGED:
+            raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
+        yield Done(
+            source=source,
+            picture=picture,
+            known=known,
+            likelihood=measurement.likelihood,
+            reference=reference,
+            settings=vars(restorer),
+            restoration=restoration,
+            reason=reason,
+        )
+
+
+def _chosen(name: str, method: Restorer, measurement: Measurement) -> tuple[str, Restorer, str]:
+    """A method by the name of what it chooses, and why it does."""
+    if not isinstance(method, Automatic):
+        return name, method, ""
+    choice = method.choose(measurement)
+    return choice.name, choice.restorer, choice.reason
+
+
+def _snapshots(task: Task, source: Source, picture: Picture) -> Sequence[Observer]:
+    """An observer that keeps every so many pictures beside the restored one, if they are wanted."""
+
+    def keep(iteration: int, state: State) -> Mapping[str, PerSample]:
+        if iteration % task.snapshots == 0:
+            folder, path = task.folder / source.place, source.path
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{path.stem}-{iteration:06d}{path.suffix}"
+            write_picture(folder / name, picture.with_pixels(state.x))
+        return {}
+
+    return (keep,) if task.snapshots else ()
+
+
+def told(target: Path, done: Done) -> str:
+    """A line about what was written, and before it why this method was taken."""
+    r: Restoration = done.restoration
+    why = f"{done.source.path}: {r.method}; {done.reason}\n" if done.reason else ""
+    scored = "" if r.score.psnr is None else f"  {r.score.psnr:.2f} dB"
+    return f"{why}{target}{scored}  {r.seconds:.1f} s  {r.status.value}\n"
+
+
+def _read(
+    task: Task, source: Source
+) -> tuple[Picture, DegradationSource, Path | None, Image | None]:
+    picture = read_picture(source.path)
+    picture.form.suited_to(source.path)
+    known = find_known(source.path, picture.pixels, task.described, task.flags)
+    reference = task.reference
+    if reference is not None and reference.is_dir():
+        reference = reference / source.place / source.path.name
+    return picture, known, reference, None if reference is None else _truth(reference, known)
+
+
+def _truth(path: Path, known: DegradationSource) -> Image:
+    truth, (channels, height, width) = read_image(path), known.degradation.shape
+    if truth.shape[1:] != (channels, height, width):
+        raise ValueError(
+            f"the reference {path} has {truth.shape[2]}×{truth.shape[3]} pixels and "
+            f"{truth.shape[1]} channel(s), the restored picture {height}×{width} and {channels}"
+        )
+    return truth

@@ -1,0 +1,81 @@
+"""One degraded picture and what was made of it."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from undegrade.core.image import Image
+from undegrade.core.likelihood import Likelihood
+from undegrade.evaluation.restoration import Restoration
+
+DETAIL = 72  # side, in pixels, of the square that is shown enlarged
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page: one degraded picture and its restorations.
+
+    Arguments:
+        title: such as the file's name.
+        known: what is known of the degradation, in words or flags.
+        y: the degraded picture.
+        restorations: at least one, in the order of the page.
+        truth: the picture before degradation, where it is known.
+        kernel: of the blur, (h w), where there is one.
+
+    Raises:
+        ValueError: there is no restoration.
+    """
+
+    title: str
+    known: str
+    y: Tensor = field(repr=False)
+    restorations: tuple[Restoration, ...]
+    truth: Image | None = field(default=None, repr=False)
+    kernel: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.restorations:
+            raise ValueError("a section of the page needs at least one restoration")
+
+    @property
+    def best(self) -> Restoration:
+        """The restoration with the highest PSNR; the last one where there is no truth."""
+        scored = [r for r in self.restorations if r.score.psnr is not None]
+        return max(scored, key=lambda r: r.score.psnr or 0.0, default=self.restorations[-1])
+
+    @property
+    def enlarged(self) -> Image:
+        """The degraded picture in the size of the restored one."""
+        return in_size_of(self.restorations[0].x, self.y)
+
+
+def in_size_of(x: Image, y: Image) -> Image:
+    """A degraded picture in the size of the restored one: enlarged, or centered and continued."""
+    (h, w), (height, width) = y.shape[2:], x.shape[2:]
+    if height % h == 0 and width % w == 0:
+        return y.repeat_interleave(height // h, 2).repeat_interleave(width // w, 3)
+    down, right = max(height - h, 0), max(width - w, 0)
+    pad = (right // 2, right - right // 2, down // 2, down - down // 2)
+    return functional.pad(y, pad, mode="replicate")
+
+
+def strongest_edges(x: Image) -> tuple[float, float]:
+    """Center, as fractions of width and height, of the square with the strongest edges in x."""
+    gray = x.mean(1, keepdim=True)
+    down, right = gray.diff(dim=2).abs()[..., :-1], gray.diff(dim=3).abs()[:, :, :-1]
+    if min(down.shape[2:]) < DETAIL:
+        return 0.5, 0.5
+    energy = functional.avg_pool2d(down + right, DETAIL, stride=DETAIL // 4)
+    row, column = divmod(int(energy.flatten().argmax()), energy.shape[3])
+    corner = torch.tensor([column, row]) * (DETAIL // 4) + DETAIL / 2
+    across, along = (corner / torch.tensor([x.shape[3], x.shape[2]])).tolist()
+    return across, along
+
+
+def noise_in_words(likelihood: Likelihood) -> str:
+    """Kind and level of the noise, such as "Gaussian, std 0.02"."""
+    levels = [f"{name} {level.mean().item():.4g}" for name, level in likelihood.named_buffers()]
+    return ", ".join([type(likelihood).__name__, *levels])

@@ -1,0 +1,74 @@
+"""The method that is known to be best for a measurement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import Tensor
+
+from undegrade.core.measurement import Measurement, Restorer
+from undegrade.core.operator import LinearOperator
+from undegrade.core.solver import Observer, Result
+from undegrade.likelihoods import NOISES
+from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
+from undegrade.restorers.variational import Variational
+
+_COLORS = (1, 3)  # channels that the learned method takes
+
+# what docs/learned.md measured, by the weights that are taken
+_GAINS = {
+    "denoising": "noise alone, where it is 1 to 4 dB above total variation on photographs",
+    "universal": "a known linear degradation, where it is 0.6 to 3 dB above total variation on "
+    "photographs",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A method by its name in the table, and why it was chosen, in words."""
+
+    name: str
+    restorer: Restorer
+    reason: str
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Automatic:
+    """The learned method where it was measured to be better, else total variation.
+
+    Learned where the degradation is linear, the noise of a known kind, and the picture has 1 or 3
+    channels (3 behind an operator): see the tables in docs/learned.md. `choose` says which, and
+    why. Pictures unlike photographs (text, diagrams, stars) may be better with `Variational`.
+    """
+
+    def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
+        return self.choose(measurement).restorer.restore(measurement, observe=observe)
+
+    def choose(self, measurement: Measurement) -> Choice:
+        """The method for a measurement, with the reason."""
+        obstacle = _obstacle(measurement)
+        if obstacle:
+            return Choice(name="variational", restorer=Variational(), reason=obstacle)
+        reason = _GAINS[shipped(measurement).stem]
+        return Choice(name="learned", restorer=RecurrentInference(), reason=reason)
+
+
+def _obstacle(measurement: Measurement) -> str:
+    """Why the learned method is not taken; empty where it is."""
+    operator, likelihood = measurement.operator, measurement.likelihood
+    if not isinstance(operator, LinearOperator):
+        return "the degradation is not linear, and the learned method is for linear ones"
+    if type(likelihood) not in {noise.kind for noise in NOISES.values()}:
+        return f"the learned method was not measured on {type(likelihood).__name__} noise"
+    channels = operator.initial(measurement.y).shape[1]
+    if channels not in _COLORS:
+        return f"the learned method is for 1 or 3 channels, and there are {channels}"
+    if _gray(measurement.y) and shipped(measurement).stem != "denoising":
+        return "the picture is gray, and behind an operator the learned method is for color"
+    return ""
+
+
+def _gray(y: Tensor) -> bool:
+    """Whether all channels are the same, but for rounding."""
+    return bool(((y - y[:, :1]).abs() <= 1 / 255).all())
