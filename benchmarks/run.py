@@ -7,6 +7,7 @@ NAMES = (
     "tv_speed",
     "memory",
     "busy",
+    "noise_level",
     "solver_choice",
     "color_deblurring",
     "tv_denoising",
