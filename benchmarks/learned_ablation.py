@@ -19,11 +19,13 @@ import undegrade as ud
 from benchmarks import learned_inverse as inverse
 from benchmarks import table
 from undegrade.core.solver import advance
+from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
-from undegrade.restorers.architecture import MultiscaleDesign, SplittingDesign
+from undegrade.learned.schedule import ListedErrors
+from undegrade.restorers.architecture import ARCHITECTURES
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.recurrent_inference import WEIGHTS
-from undegrade.restorers.weight_file import load_weights, rebuilt
+from undegrade.restorers.recurrent_inference import WEIGHTS, restored_by
+from undegrade.restorers.weight_file import load_weights
 
 
 def trials(every: int) -> dict[str, list[inverse.Trial]]:
@@ -44,11 +46,13 @@ def trials(every: int) -> dict[str, list[inverse.Trial]]:
     return found
 
 
-def machine(steps: int = 4, inner: int = 6) -> RIM:
+def machine(steps: int = 4, cg_iterations: int = 6) -> RIM:
     """The universal machine, built for other steps or conjugate gradient iterations."""
-    trained, design, _ = load_weights(WEIGHTS / "universal.safetensors")
-    assert isinstance(design, SplittingDesign)
-    rim = rebuilt(trained, replace(design, steps=steps, inner=inner))
+    trained, architecture, _ = load_weights(WEIGHTS / "universal.safetensors")
+    features = architecture.features
+    assert isinstance(features, LeastSquaresFeatures)
+    features = replace(features, cg_iterations=cg_iterations)
+    rim = RIM(trained.cell, features, trained.parametrization, steps=steps)
     return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
@@ -59,41 +63,59 @@ def plug_and_play(steps: int) -> RIM:
     level, which is τ here. The coverage and the expected error were constants in its training and
     join the bias; everything else counts for nothing.
     """
-    denoiser, design, _ = load_weights(WEIGHTS / "denoising.safetensors")
-    assert isinstance(design, MultiscaleDesign)
-    rim = SplittingDesign(steps=steps).build()
-    rim.get_submodule("cell").load_state_dict(denoiser.get_submodule("cell").state_dict())
-    enter = rim.get_submodule("cell.enter")
+    denoiser, architecture, _ = load_weights(WEIGHTS / "denoising.safetensors")
+    features = architecture.features
+    assert isinstance(features, LeastSquaresFeatures)
+    assert isinstance(features.schedule, ListedErrors)
+    enter = denoiser.get_submodule("cell.enter")
     assert isinstance(enter, torch.nn.Conv2d)
     assert enter.bias is not None
-    kernels = enter.weight.detach()  # pixel-unshuffled: four inputs per channel of the evidence
-    coverage, error = kernels[:, 4 * 9 : 4 * 12], kernels[:, 4 * 13 : 4 * 14]
-    enter.bias.detach().add_(coverage.sum((1, 2, 3)) + design.errors[0] * error.sum((1, 2, 3)))
-    kernels[:, 4 * 3 : 4 * 12] = 0
-    kernels[:, 4 * 13 :] = 0
+    kernels = enter.weight.detach()  # pixel-unshuffled: four inputs per channel of the features
+    inputs = kernels[:, : 4 * features.channels(3)].unflatten(1, (-1, 4))
+    coverage = inputs[:, features.part("coverage", 3)]
+    error, level = (inputs[:, features.part(n, 3)] for n in ("expected error", "noise level"))
+    constant = coverage.sum((1, 2, 3, 4)) + features.schedule.values[0] * error.sum((1, 2, 3, 4))
+    enter.bias.detach().add_(constant)
+    error.copy_(level.clone())
+    inputs[:, features.part("residual", 3).start : features.part("coverage", 3).stop] = 0
+    level.zero_()
+    kernels[:, 4 * features.channels(3) :] = 0
+    universal = ARCHITECTURES["universal"]
+    rim = RIM(denoiser.cell, universal.features.build(), denoiser.parametrization, steps=steps)
     return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def restored(rim: RIM, steps: int, finish: bool, m: ud.Measurement) -> torch.Tensor:
-    """The estimate after some steps."""
+def unfinished(rim: RIM, steps: int, m: ud.Measurement) -> torch.Tensor:
+    """The estimate after some steps, without the last move into the band of the measurement."""
+    problem = ud.Fidelity(m.operator, m.likelihood, m.y)
+    with torch.no_grad():
+        return advance(rim, problem, first_estimate(m), steps).x.clamp(0, 1)
+
+
+def first(rim: RIM, steps: int, m: ud.Measurement) -> torch.Tensor:
+    """The estimate after the first of more steps, moved into the band."""
     problem = ud.Fidelity(m.operator, m.likelihood, m.y)
     with torch.no_grad():
         state = advance(rim, problem, first_estimate(m), steps)
-        x = rim.evidence.finish(problem, state.known, state.x) if finish else state.x
-    return x.clamp(0, 1)
+        return rim.features.finish(problem, state.prepared, state.x).clamp(0, 1)
+
+
+def whole(rim: RIM, m: ud.Measurement) -> torch.Tensor:
+    """The estimate that would be shipped."""
+    return restored_by(rim, m).x
 
 
 def variants() -> dict[str, Callable[[ud.Measurement], torch.Tensor]]:
     """Changes to the machine, as functions of the measurement."""
     return {
-        "universal": partial(restored, machine(), 4, True),
-        "weights for noise, 4 steps": partial(restored, plug_and_play(4), 4, True),
-        "weights for noise, 8 steps": partial(restored, plug_and_play(8), 8, True),
-        "start only": partial(restored, machine(), 0, False),
-        **{f"first {n} of 4 steps": partial(restored, machine(), n, True) for n in (1, 2, 3)},
-        **{f"{n} steps": partial(restored, machine(n), n, True) for n in (2, 3, 6, 8)},
-        "without finish": partial(restored, machine(), 4, False),
-        **{f"{n} inner": partial(restored, machine(inner=n), 4, True) for n in (1, 3, 12)},
+        "universal": partial(whole, machine()),
+        "weights for noise, 4 steps": partial(whole, plug_and_play(4)),
+        "weights for noise, 8 steps": partial(whole, plug_and_play(8)),
+        "start only": partial(unfinished, machine(), 0),
+        **{f"first {n} of 4 steps": partial(first, machine(), n) for n in (1, 2, 3)},
+        **{f"{n} steps": partial(whole, machine(n)) for n in (2, 3, 6, 8)},
+        "without finish": partial(unfinished, machine(), 4),
+        **{f"{n} cg iterations": partial(whole, machine(4, n)) for n in (1, 3, 12)},
     }
 
 

@@ -4,23 +4,23 @@
 
 One 321×481 color picture, σ = 25 (and one blurred, σ = 2, borders continued by replication), all
 in one run and in turns, so that a busy machine slows all of them alike; the least of the
-repetitions counts. DnCNN is 20 convolutions of 64 channels, LGD ten steps of `ResidualDesign` with
+repetitions counts. DnCNN is 20 convolutions of 64 channels, LGD ten steps of `ResidualCell` with
 five blocks (0.41 M parameters); neither is trained here.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 import undegrade as ud
 from benchmarks import table
-from undegrade.core.objective import Fidelity
-from undegrade.core.solver import solve, until
-from undegrade.restorers.architecture import MultiscaleDesign, ResidualDesign, SplittingDesign
-from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.networks.residual_cell import ResidualSettings
+from undegrade.restorers.architecture import ARCHITECTURES, Architecture
+from undegrade.restorers.recurrent_inference import RecurrentInference, restored_by
 
 
 def plain(depth: int = 20, width: int = 64) -> nn.Module:
@@ -31,11 +31,10 @@ def plain(depth: int = 20, width: int = 64) -> nn.Module:
     return nn.Sequential(*layers, nn.Conv2d(width, 3, 3, padding=1))
 
 
-def recurrent(design: MultiscaleDesign | ResidualDesign, m: ud.Measurement) -> Callable[[], object]:
+def recurrent(architecture: Architecture, m: ud.Measurement) -> Callable[[], object]:
     """All steps of a machine."""
-    rim = design.build().to(memory_format=torch.channels_last)
-    problem = Fidelity(m.operator, m.likelihood, m.y)
-    return lambda: solve(rim, problem, m.y, stop=until(iterations=design.steps))
+    rim = architecture.build().to(memory_format=torch.channels_last)
+    return lambda: restored_by(rim, m)
 
 
 def main() -> None:
@@ -50,14 +49,15 @@ def main() -> None:
     blur = ud.Blur(torch.full((25, 25), 1 / 625), "replicate")
     blurred = ud.Measurement(blur(y), blur, ud.Gaussian(2 / 255))
     dncnn = plain().to(memory_format=torch.channels_last)
-    lgd = ResidualDesign(blocks=5, state_width=0)
+    cell = ResidualSettings(blocks=5, state_width=0)
+    lgd = replace(ARCHITECTURES["residual"], cell=cell)
     runs: dict[str, tuple[float, Callable[[], object]]] = {
         "ours, noise": (
-            _millions(MultiscaleDesign().build()),
+            _millions(ARCHITECTURES["denoising"].build()),
             lambda: RecurrentInference().restore(m),
         ),
         "ours, 25×25 blur": (
-            _millions(SplittingDesign().build()),
+            _millions(ARCHITECTURES["universal"].build()),
             lambda: RecurrentInference().restore(blurred),
         ),
         "DnCNN-20": (_millions(dncnn), lambda: dncnn(y)),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,9 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.networks.gated_cell import GatedSettings
+from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.operators.bicubic import BicubicDownsample
 from undegrade.operators.blur import Blur
 from undegrade.operators.dense import Dense
@@ -37,13 +40,7 @@ from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
 from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
-from undegrade.restorers.architecture import (
-    Design,
-    GatedDesign,
-    MultiscaleDesign,
-    ResidualDesign,
-    SplittingDesign,
-)
+from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
@@ -337,19 +334,22 @@ SOLVERS: dict[str, SolverCase] = {
 }
 
 
-def _untrained(design: Design) -> RIM:
+def _untrained(architecture: Architecture) -> RIM:
     """A machine whose weights do something, always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        rim = design.build().double()
+        rim = architecture.build().double()
         for p in rim.cell.parameters():
             torch.nn.init.normal_(p, std=0.1)
         return rim.eval().requires_grad_(False)
 
 
+SMALL = {
+    "universal": MultiscaleSettings(widths=(4, 6), middle=1),
+    "denoising": MultiscaleSettings(widths=(4, 6), middle=1),
+    "residual": ResidualSettings(width=4, blocks=1, state_width=3, state_blocks=1),
+    "gated": GatedSettings(width=4, state_width=5),
+}
 LEARNED: dict[str, RIM] = {
-    "multiscale": _untrained(MultiscaleDesign(widths=(4, 6), middle=1)),
-    "splitting": _untrained(SplittingDesign(widths=(4, 6), middle=1)),
-    "residual": _untrained(ResidualDesign(width=4, blocks=1, state_width=3, state_blocks=1)),
-    "gated": _untrained(GatedDesign(width=4, state_width=5)),
+    name: _untrained(replace(ARCHITECTURES[name], cell=cell)) for name, cell in SMALL.items()
 }

@@ -8,13 +8,13 @@ the training and restored in the end.
 
 import argparse
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import skimage
 import torch
 
 import undegrade as ud
-from undegrade.restorers.architecture import MultiscaleDesign
 from undegrade.training.mixture import Mixture
 from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
@@ -39,7 +39,9 @@ def settings(output: Path, minutes: float) -> TrainingSettings:
     return TrainingSettings(
         images=(gather(output / "pictures"),),
         output=output / "training",
-        design=MultiscaleDesign(widths=(24, 32), middle=2, steps=2),
+        architecture=replace(
+            ud.ARCHITECTURES["denoising"], cell=ud.MultiscaleSettings(widths=(24, 32), middle=2)
+        ),
         mixture=Mixture(deblurring=0.0, super_resolution=0.0, denoising=0.7, inpainting=0.3),
         iterations=max(2, round(500 * minutes)),
         batch=8,
@@ -53,7 +55,7 @@ def settings(output: Path, minutes: float) -> TrainingSettings:
 
 
 def show(progress: Progress) -> None:
-    """What an onlooker does with every iteration is up to him."""
+    """An observer of the training: one line every hundred iterations."""
     if progress.iteration % 100 == 0:
         print(f"iteration {progress.iteration:5d}   {progress.seconds:4.0f} s")
 

@@ -1,6 +1,8 @@
 """What `import undegrade` offers, and what it costs."""
 
 import ast
+import importlib.metadata
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +56,24 @@ def test_what_all_names_load_beside_torch() -> None:
 def test_what_the_overview_of_the_commands_loads(call: str) -> None:
     loaded = _loaded(f"from undegrade.cli import main; main({call})")
     assert not loaded & (HEAVY | {"torch", "numpy", "PIL"})
+
+
+def test_a_misspelt_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(AttributeError, match=r"no 'Posson'; did you mean Poisson\?"):
+        undegrade.__getattr__("Posson")
+    with pytest.raises(AttributeError, match=r"no 'zzz'$"):
+        undegrade.__getattr__("zzz")
+
+
+def test_the_version() -> None:
+    assert undegrade.__version__ == importlib.metadata.version("undegrade")
+
+
+@pytest.mark.parametrize("name", ["Poisson", "Blur", "TotalVariation"])
+def test_help_shows_our_words(name: str) -> None:
+    """Neither `help` nor completion of a class lists nn.Module; completion of an instance does."""
+    page = pydoc.render_doc(undegrade.__getattr__(name), renderer=pydoc.plaintext)
+    assert len(page.splitlines()) < 200
+    assert "register_forward_hook" not in page
+    assert "Arguments:" in page
+    assert {"to", "peak"} <= set(dir(undegrade.Poisson(30.0)))

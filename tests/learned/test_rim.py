@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -5,10 +7,10 @@ from tests.cases import uniform
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Status, solve, until
-from undegrade.learned.evidence import GradientEvidence
-from undegrade.learned.preconditioned_evidence import PreconditionedEvidence
+from undegrade.learned.gradient_features import GradientFeatures
+from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
-from undegrade.learned.splitting_evidence import SplittingEvidence
+from undegrade.learned.schedule import GeometricErrors, ListedErrors
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
@@ -17,6 +19,10 @@ from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.parametrizations.pointwise import Affine, Sigmoid
+from undegrade.restorers.architecture import ARCHITECTURES
+
+NOISE = ARCHITECTURES["denoising"].features
+assert isinstance(NOISE, LeastSquaresFeatures)
 
 
 class Averaging(torch.nn.Module):
@@ -40,7 +46,7 @@ def problem(b: int = 2, c: int = 3) -> Fidelity:
 
 
 def test_descent_along_the_residual_halves_it():
-    rim, p = RIM(Averaging(), PreconditionedEvidence(), Affine()), problem()
+    rim, p = RIM(Averaging(), NOISE, Affine(), steps=3), problem()
     x0 = torch.zeros_like(p.y)
     state = rim.init(p, x0)
     error = (state.x - p.y).abs()
@@ -51,46 +57,55 @@ def test_descent_along_the_residual_halves_it():
     assert (state.hidden == 3).all()
 
 
-@pytest.mark.parametrize("link", [Affine(), Affine(0.5, 0.5), Sigmoid(0.05)])
-def test_links_invert_and_know_their_slope(link):
-    x = 0.02 + 0.96 * uniform(2, 3, 5, 4)
-    latent = link.latent(x)
-    torch.testing.assert_close(link.image(latent), x)
-    slope = torch.func.jvp(link.image, (latent,), (torch.ones_like(latent),))[1]
-    torch.testing.assert_close(link.slope(latent), slope)
+@pytest.mark.parametrize("parametrization", [Affine(), Affine(0.5, 0.5), Sigmoid(0.05)])
+def test_parametrizations_invert_and_pull_gradients_back(parametrization):
+    x, gradient = 0.02 + 0.96 * uniform(2, 3, 5, 4), uniform(2, 3, 5, 4, seed=1)
+    latent = parametrization.latent(x)
+    torch.testing.assert_close(parametrization.image(latent), x)
+    expected = torch.func.vjp(parametrization.image, latent)[1](gradient)[0]
+    torch.testing.assert_close(parametrization.pullback(latent, gradient), expected)
 
 
-def test_the_logit_keeps_what_lies_outside_finite():
+def test_parametrizations_without_an_inverse_are_refused():
+    with pytest.raises(ValueError, match="other than 0"):
+        Affine(0.0)
+    with pytest.raises(ValueError, match=r"between 0 and ½, got 0\.5"):
+        Sigmoid(0.5)
+
+
+def test_the_sigmoid_keeps_what_lies_outside_finite():
     x = torch.tensor([-1.0, 0.0, 1.0, 2.0]).reshape(1, 1, 1, 4)
     assert Sigmoid().latent(x).isfinite().all()
 
 
-def test_gradient_evidence_is_the_likelihoods_gradient_in_the_latent():
-    link, p = Sigmoid(), problem()
-    evidence = GradientEvidence().double()
-    known = evidence.start(p, p.y)[1]
+def test_gradient_features_are_the_likelihoods_gradient_in_the_latent():
+    psi, p = Sigmoid(), problem()
+    features = GradientFeatures().double()
+    variance = features.prepare(p, p.y, 1)[1]
     latent = uniform(2, 3, 7, 6, seed=3)
-    seen = evidence.look(p, known, latent, link, 0).features
-    slope = torch.func.grad(lambda e: p(link.image(e)).sum())(latent)
-    variance = p.likelihood.std.reshape(-1, 1, 1, 1) ** 2
-    epsilon = torch.nn.functional.softplus(evidence.log_epsilon)
-    torch.testing.assert_close(seen[:, :3], latent)
-    torch.testing.assert_close(seen[:, 3:], slope * variance / (variance + epsilon))
+    shown = features.compute(p, variance, latent, psi, 0)
+    slope = torch.func.grad(lambda e: p(psi.image(e)).sum())(latent)
+    epsilon = torch.nn.functional.softplus(features.log_epsilon)
+    torch.testing.assert_close(variance, p.likelihood.std**2)
+    scale = (variance / (variance + epsilon)).reshape(-1, 1, 1, 1)
+    torch.testing.assert_close(shown.stacked(), torch.cat((latent, slope * scale), 1))
+    assert shown.base is latent
 
 
 def test_training_may_leave_the_gradient_out_of_its_gradient():
     p = problem(1)
-    for differentiable, rank in ((True, 2), (False, 1)):
-        evidence = GradientEvidence(differentiable=differentiable).double()
+    for differentiable in (True, False):
+        features = GradientFeatures(differentiable=differentiable).double()
         latent = p.y.clone().requires_grad_()
-        seen = evidence.look(p, evidence.start(p, p.y)[1], latent, Affine(), 0).features
+        prepared = features.prepare(p, p.y, 1)[1]
+        seen = features.compute(p, prepared, latent, Affine(), 0).stacked()
         (slope,) = torch.autograd.grad(seen[:, 3:].sum() + 0 * seen.sum(), latent)
-        assert int(slope.abs().amax() > 0) == rank - 1
+        assert bool(slope.abs().amax() > 0) == differentiable
 
 
 def test_a_batch_gives_what_its_members_give():
     p = problem()
-    rim = RIM(Averaging(), PreconditionedEvidence(), Affine())
+    rim = RIM(Averaging(), NOISE, Affine(), steps=3)
     whole = solve(rim, p, torch.zeros_like(p.y), stop=until(iterations=2)).x
     for i in range(2):
         one = Fidelity(Identity(), Gaussian(p.likelihood.std[i : i + 1]), p.y[i : i + 1])
@@ -99,7 +114,7 @@ def test_a_batch_gives_what_its_members_give():
 
 
 def test_steps_can_be_taken_in_two_parts():
-    rim, p = RIM(Averaging(), PreconditionedEvidence(), Affine()), problem()
+    rim, p = RIM(Averaging(), NOISE, Affine(), steps=3), problem()
     x0 = torch.zeros_like(p.y)
     first = solve(rim, p, x0, stop=until(iterations=2))
     parts = solve(rim, p, state=first.state, stop=until(iterations=3))
@@ -110,7 +125,7 @@ def test_what_is_not_a_number_diverges():
     p = problem()
     p.y[0, 0, 0, 0] = torch.nan
     result = solve(
-        RIM(Averaging(), PreconditionedEvidence(), Affine()),
+        RIM(Averaging(), NOISE, Affine(), steps=3),
         p,
         0 * uniform(2, 3, 7, 6),
         stop=until(iterations=3),
@@ -120,7 +135,7 @@ def test_what_is_not_a_number_diverges():
 
 
 def test_a_gray_image_is_three_equal_channels():
-    rim, p = RIM(Averaging(), PreconditionedEvidence(), Affine()), problem(2, 1)
+    rim, p = RIM(Averaging(), NOISE, Affine(), steps=3), problem(2, 1)
     colored = Fidelity(Identity(), p.likelihood, p.y.expand(-1, 3, -1, -1))
     gray = solve(rim, p, torch.zeros_like(p.y), stop=until(iterations=2)).x
     color = solve(rim, colored, torch.zeros_like(colored.y), stop=until(iterations=2)).x
@@ -135,20 +150,21 @@ class Noting(Averaging):
         self.told: list[float] = []
 
     def forward(self, features, hidden):
-        self.told.append(float(features[0, -1, 0, 0]))
+        self.told.append(float(features[0, NOISE.part("expected error", 3), 0, 0]))
         move = 0.1 * torch.arange(3, dtype=features.dtype).reshape(1, 3, 1, 1)
         return move.expand(len(features), -1, *features.shape[-2:]), hidden
 
 
 def test_a_gray_image_moves_by_the_mean_of_the_colors():
-    rim, p = RIM(Noting(), PreconditionedEvidence(), Affine()), problem(2, 1)
+    rim, p = RIM(Noting(), NOISE, Affine(), steps=3), problem(2, 1)
     x = solve(rim, p, torch.zeros_like(p.y), stop=until(iterations=1)).x
     torch.testing.assert_close(x - rim.init(p, torch.zeros_like(p.y)).x, torch.full_like(x, 0.1))
 
 
 def test_every_step_is_told_the_error_to_expect():
     cell, p = Noting(), problem()
-    rim = RIM(cell, PreconditionedEvidence(errors=(0.5, 0.4, 0.3)), Affine())
+    features = replace(NOISE, schedule=ListedErrors((0.5, 0.4, 0.3)))
+    rim = RIM(cell, features, Affine(), steps=3)
     solve(rim, p, p.y, stop=until(iterations=3))
     assert cell.told == pytest.approx([0.4, 0.3, 0.3])
 
@@ -156,25 +172,12 @@ def test_every_step_is_told_the_error_to_expect():
 def test_other_numbers_of_channels_are_refused():
     p = problem(1, 2)
     with pytest.raises(ValueError, match="1 or 3 channels, got 2"):
-        RIM(Averaging(), PreconditionedEvidence(), Affine()).init(p, p.y)
-
-
-def test_recomputing_changes_memory_and_nothing_else():
-    p = problem()
-    gradients = []
-    for recompute in (False, True):
-        rim = RIM(Averaging(), PreconditionedEvidence(), Affine(), recompute=recompute)
-        state = rim.init(p, torch.zeros_like(p.y))
-        for _ in range(3):
-            state = rim.step(p, state)
-        state.x.square().sum().backward()
-        gradients.append(rim.cell.scale.grad)
-    torch.testing.assert_close(gradients[0], gradients[1])
+        RIM(Averaging(), NOISE, Affine(), steps=3).init(p, p.y)
 
 
 def test_memory_does_not_grow_with_the_steps():
     """At inference a state refers to no earlier one."""
-    rim, p = RIM(Averaging(), PreconditionedEvidence(), Affine()), problem()
+    rim, p = RIM(Averaging(), NOISE, Affine(), steps=3), problem()
     with torch.no_grad():
         state = rim.init(p, p.y)
         for _ in range(3):
@@ -185,6 +188,15 @@ def test_memory_does_not_grow_with_the_steps():
 
 
 KERNEL = uniform(5, 3, seed=4) / uniform(5, 3, seed=4).sum()
+PARTS = ("estimate", "residual", "move", "coverage", "expected error", "noise level")
+
+
+def seen_at_the_start(p: Fidelity, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What a cell for noise is shown of x in its first step, by part."""
+    shown = NOISE.compute(p, NOISE.prepare(p, x, 2)[1], x, Affine(), 0)
+    seen = shown.stacked()
+    assert shown.base is x
+    return {name: seen[:, NOISE.part(name, 3)] for name in PARTS}
 
 
 @pytest.mark.parametrize(
@@ -192,26 +204,27 @@ KERNEL = uniform(5, 3, seed=4) / uniform(5, 3, seed=4).sum()
     [Identity(), Mask(uniform(12, 9) > 0.5), Blur(KERNEL, "periodic")],
     ids=["identity", "mask", "periodic"],
 )
-def test_the_preconditioned_step_is_regularized_least_squares(operator):
+def test_a_move_is_regularized_least_squares(operator):
     """Where AAᵀ is a periodic convolution: x + d solves (AᵀA + μ)(x + d) = Aᵀy + μx."""
     x = uniform(2, 3, 12, 9, seed=5)
     std = torch.tensor([0.03, 0.1]).double()
     p = Fidelity(operator, Gaussian(std), operator(uniform(2, 3, 12, 9, seed=6)))
-    evidence = PreconditionedEvidence()
-    seen = evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0).features
+    seen = seen_at_the_start(p, x)
     mu = ((std / 0.05) ** 2).reshape(-1, 1, 1, 1)
-    z = x + seen[:, 6:9]
+    z = x + seen["move"]
     left = operator.adjoint(operator(z)) + mu * z
     torch.testing.assert_close(left, operator.adjoint(p.y) + mu * x, atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(seen[:, 3:6], operator.adjoint(operator(x) - p.y))
+    torch.testing.assert_close(seen["estimate"], x)
+    torch.testing.assert_close(seen["residual"], operator.adjoint(operator(x) - p.y))
+    torch.testing.assert_close(seen["expected error"], torch.full_like(x[:, :1], 0.05))
+    torch.testing.assert_close(seen["noise level"][:, 0, 0, 0], std)
 
 
-def test_the_preconditioned_step_of_a_decimated_blur():
+def test_a_move_behind_a_decimated_blur():
     operator = Downsample(2) @ Blur(KERNEL, "periodic")
     x = uniform(1, 3, 12, 10, seed=5)
     p = Fidelity(operator, Gaussian(0.03), operator(uniform(1, 3, 12, 10, seed=6)))
-    evidence = PreconditionedEvidence()
-    z = x + evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0).features[:, 6:9]
+    z = x + seen_at_the_start(p, x)["move"]
     left = operator.adjoint(operator(z)) + 0.36 * z
     torch.testing.assert_close(left, operator.adjoint(p.y) + 0.36 * x, atol=1e-6, rtol=1e-6)
 
@@ -229,10 +242,11 @@ def test_splitting_stands_where_regularized_least_squares_does(operator):
     """z solves (AᵀA + μ) z = Aᵀy + μx, μ = λσ²/τ², each sample with its own noise."""
     x, std = uniform(2, 3, 12, 9, seed=5), torch.tensor([0.03, 0.1]).double()
     p = Fidelity(operator, Gaussian(std), operator(uniform(2, 3, 12, 9, seed=6)))
-    evidence = SplittingEvidence(steps=3, first=0.3, strength=0.4)
-    known = evidence.start(p, x)[1]
+    features = LeastSquaresFeatures(schedule=GeometricErrors(first=0.3), strength=0.4)
+    prepared = features.prepare(p, x, 3)[1]
     for iteration, tau in enumerate((torch.full_like(std, 0.3), (0.3 * std).sqrt(), std, std)):
-        z, seen = evidence.look(p, known, x, Affine(), iteration)
+        shown = features.compute(p, prepared, x, Affine(), iteration)
+        z, seen = shown.base, shown.stacked()
         mu = 0.4 * ((std / tau) ** 2).reshape(-1, 1, 1, 1)
         left = operator.adjoint(operator(z)) + mu * z
         torch.testing.assert_close(left, operator.adjoint(p.y) + mu * x, atol=1e-6, rtol=1e-6)
@@ -248,11 +262,11 @@ def test_splitting_is_differentiated_through_its_move(operator):
     """The pulled-back gradient is that of z, which is affine in x."""
     x, v, w = (uniform(1, 3, 12, 9, seed=n) for n in range(5, 8))
     p = Fidelity(operator, Gaussian(0.1), operator(x))
-    evidence = SplittingEvidence()
-    known = evidence.start(p, x)[1]
+    features = LeastSquaresFeatures()
+    prepared = features.prepare(p, x, 4)[1]
 
     def z(x):
-        return evidence.look(p, known, x, Affine(), 0).base
+        return features.compute(p, prepared, x, Affine(), 0).base
 
     x.requires_grad_()
     (pulled,) = torch.autograd.grad((w * z(x)).sum(), x)
@@ -261,7 +275,7 @@ def test_splitting_is_differentiated_through_its_move(operator):
 
 
 def test_a_cell_moves_from_where_splitting_stands():
-    rim, p = RIM(Noting(), SplittingEvidence(strength=1.0), Affine()), problem()
+    rim, p = RIM(Noting(), LeastSquaresFeatures(strength=1.0), Affine(), steps=4), problem()
     x0 = torch.zeros_like(p.y)
     state = rim.step(p, rim.init(p, x0))
     mu = (p.likelihood.std / 0.15).square().reshape(-1, 1, 1, 1)
@@ -273,18 +287,17 @@ def test_lost_entries_say_nothing():
     y = uniform(1, 3, 8, 8)
     y[..., 2, 3] = 0.0
     p = Fidelity(Identity(), SaltAndPepper(0.5), y)
-    evidence, x = PreconditionedEvidence(), uniform(1, 3, 8, 8, seed=9)
-    seen = evidence.look(p, evidence.start(p, x)[1], x, Affine(), 0).features
-    assert (seen[:, 3:12, 2, 3] == 0).all()
-    assert (seen[:, 9:12].mean() - 63 / 64).abs() < 1e-9
+    seen = seen_at_the_start(p, uniform(1, 3, 8, 8, seed=9))
+    for name in ("residual", "move", "coverage"):
+        assert (seen[name][..., 2, 3] == 0).all()
+    assert (seen["coverage"].mean() - 63 / 64).abs() < 1e-9
 
 
 def test_uneven_noise_is_told_as_a_map():
     y = torch.full((1, 3, 40, 8), 0.04, dtype=torch.float64)
     y[..., 20:, :] = 0.64
     p = Fidelity(Identity(), Poisson(1000.0), y)
-    evidence = PreconditionedEvidence()
-    level = evidence.look(p, evidence.start(p, y)[1], y, Affine(), 0).features[:, 12]
+    level = seen_at_the_start(p, y)["noise level"][:, 0]
     torch.testing.assert_close(level[0, 0], level.new_full((8,), (0.041 / 1000) ** 0.5))
     torch.testing.assert_close(level[0, -1], level.new_full((8,), (0.641 / 1000) ** 0.5))
 
@@ -298,24 +311,41 @@ def test_a_nonlinear_operator_is_refused():
             return y
 
     p = Fidelity(Squared(), Gaussian(0.1), uniform(1, 3, 4, 4))
-    for evidence in (PreconditionedEvidence(), SplittingEvidence()):
+    for features in (NOISE, LeastSquaresFeatures()):
         with pytest.raises(ValueError, match="needs a linear operator, got Squared"):
-            evidence.start(p, p.y)
+            features.prepare(p, p.y, 1)
 
 
-@pytest.mark.parametrize("kind", [PreconditionedEvidence, SplittingEvidence])
+@pytest.mark.parametrize("kind", [NOISE, LeastSquaresFeatures()], ids=["noise", "all"])
 @pytest.mark.parametrize("boundary", ["periodic", "replicate"])
 def test_in_the_end_no_entry_is_missed_by_more_than_the_noise_allows(boundary, kind):
     x = uniform(1, 3, 12, 9, seed=5)
-    blur, evidence = Blur(KERNEL, boundary), kind(inner=60)
+    blur, features = Blur(KERNEL, boundary), replace(kind, cg_iterations=60)
     cases = ((Identity(), 0.1), (Mask(uniform(12, 9) > 0.5), 0.1), (blur, 0.5))
     for operator, part in cases:
         p = Fidelity(operator, Gaussian(0.005), operator(uniform(1, 3, 12, 9, seed=6)))
-        known = evidence.start(p, x)[1]
+        prepared = features.prepare(p, x, 1)[1]
         before = (operator(x) - p.y).abs()
-        moved = evidence.finish(p, known, x)
+        moved = features.finish(p, prepared, x)
         after = (operator(moved) - p.y).abs()
         assert before.max() > 0.1
         assert after.max() < part * before.max()
-        truth = evidence.finish(p, known, uniform(1, 3, 12, 9, seed=6))
+        truth = features.finish(p, prepared, uniform(1, 3, 12, 9, seed=6))
         torch.testing.assert_close(truth, uniform(1, 3, 12, 9, seed=6))
+
+
+@pytest.mark.parametrize("values", [(), (0.1, 0.0), (-1.0,)])
+def test_an_error_that_is_none_cannot_be_expected(values):
+    with pytest.raises(ValueError, match="expected errors above 0"):
+        ListedErrors(values)
+
+
+@pytest.mark.parametrize("change", [{"strength": 0.0}, {"floor": -1.0}, {"cg_iterations": 0}])
+def test_least_squares_out_of_range_are_refused(change):
+    with pytest.raises(ValueError, match="cg_iterations above 0"):
+        LeastSquaresFeatures(**change)
+
+
+def test_a_machine_has_a_step():
+    with pytest.raises(ValueError, match="one step or more, got 0"):
+        RIM(Averaging(), NOISE, Affine(), steps=0)

@@ -2,24 +2,26 @@ import pytest
 import torch
 from torch import nn
 
-from undegrade.networks.gated_cell import ConvolutionalGRU, GatedCell
-from undegrade.networks.multiscale_cell import MultiscaleCell
-from undegrade.networks.residual_cell import ResidualCell
+from undegrade.networks.gated_cell import ConvolutionalGRU, GatedSettings
+from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 
 CELLS = {
-    "multiscale": lambda: MultiscaleCell(6, 3, (4, 6), (1,), 1, (1,)),
-    "multiscale, three levels": lambda: MultiscaleCell(6, 3, (4, 5, 6), (1, 0), 1, (0, 1)),
-    "residual": lambda: ResidualCell(6, 3, 4, 2, 3, 1),
-    "residual without memory": lambda: ResidualCell(6, 3, 4, 2),
-    "gated": lambda: GatedCell(6, 3, 4, 5),
+    "multiscale": MultiscaleSettings(widths=(4, 6), middle=1),
+    "multiscale, three levels": MultiscaleSettings(
+        widths=(4, 5, 6), before=(1, 0), middle=1, after=(0, 1)
+    ),
+    "residual": ResidualSettings(width=4, blocks=2, state_width=3, state_blocks=1),
+    "residual without memory": ResidualSettings(width=4, blocks=2, state_width=0),
+    "gated": GatedSettings(width=4, state_width=5),
 }
 
 
 def made(name: str) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        cell = CELLS[name]().double()
+        cell = CELLS[name].build(6, 3).double()
         for p in cell.parameters():  # also those that start at zero
             nn.init.normal_(p, std=0.3)
         return cell
@@ -91,7 +93,22 @@ def test_a_cell_that_sees_everything_is_not_tiled():
 
 def test_blocks_must_fit_the_levels():
     with pytest.raises(ValueError, match="expected 1 numbers of blocks"):
-        MultiscaleCell(6, 3, (4, 6), (1, 1), 1, (1,))
+        MultiscaleSettings(widths=(4, 6), before=(1, 1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "values"),
+    [
+        (MultiscaleSettings, {"widths": (0, 4)}),
+        (MultiscaleSettings, {"widths": (), "before": (), "after": ()}),
+        (MultiscaleSettings, {"middle": -1}),
+        (ResidualSettings, {"width": 0}),
+        (GatedSettings, {"state_width": 0}),
+    ],
+)
+def test_cells_without_channels_are_refused(settings, values):
+    with pytest.raises(ValueError, match=r"expected .*above 0"):
+        settings(**values)
 
 
 def test_gates_at_rest_keep_the_state():
@@ -104,4 +121,4 @@ def test_gates_at_rest_keep_the_state():
 
 
 def test_our_default_is_below_a_million_parameters():
-    assert sum(p.numel() for p in MultiscaleCell(14).parameters()) < 1_000_000
+    assert sum(p.numel() for p in MultiscaleSettings().build(14, 3).parameters()) < 1_000_000

@@ -9,37 +9,40 @@ from safetensors.torch import load_file, save_file
 
 from tests.cases import uniform
 from undegrade.core.measurement import Measurement
+from undegrade.learned.schedule import ListedErrors
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.networks.gated_cell import GatedSettings
+from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.restorers.architecture import (
-    Design,
-    GatedDesign,
-    MultiscaleDesign,
-    ResidualDesign,
-    SplittingDesign,
-    design_from_json,
-    design_to_json,
+    ARCHITECTURES,
+    Architecture,
+    architecture_from_json,
+    architecture_to_json,
 )
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference, shipped
-from undegrade.restorers.weight_file import load_weights, save_weights
+from undegrade.restorers.weight_file import digest, load_weights, save_weights
+from undegrade.restorers.weight_format_1 import read_design
 
-SMALL = MultiscaleDesign(widths=(4, 6), middle=1)
-SPLIT = SplittingDesign(widths=(4, 6), middle=1, steps=3)
+CELL = MultiscaleSettings(widths=(4, 6), middle=1)
+SMALL = dataclasses.replace(ARCHITECTURES["denoising"], cell=CELL)
+SPLIT = dataclasses.replace(ARCHITECTURES["universal"], cell=CELL, steps=3)
 
 
-def untrained(design: Design, path: Path) -> Path:
+def untrained(architecture: Architecture, path: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        rim = design.build()
+        rim = architecture.build()
         for p in rim.parameters():
             torch.nn.init.normal_(p, std=0.1)
-    save_weights(path, rim, design, {"data": "none"})
+    save_weights(path, rim, architecture, {"data": "none"})
     return path
 
 
@@ -74,11 +77,11 @@ OPERATORS = {
 }
 
 
-@pytest.mark.parametrize("design", [SMALL, SPLIT], ids=["preconditioned", "splitting"])
+@pytest.mark.parametrize("machine", [SMALL, SPLIT], ids=["denoising", "universal"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OPERATORS)
-def test_every_degradation_goes_through(tmp_path, design, name, channels):
-    weights = untrained(design, tmp_path / "small.safetensors")
+def test_every_degradation_goes_through(tmp_path, machine, name, channels):
+    weights = untrained(machine, tmp_path / "small.safetensors")
     x = photograph(c=channels)
     m = measured(OPERATORS[name], x)
     trace = []
@@ -86,8 +89,8 @@ def test_every_degradation_goes_through(tmp_path, design, name, channels):
         m, observe=[lambda i, s: trace.append(i) or {"residual": s.residual}]
     )
     assert result.x.shape == x.shape
-    assert result.iterations == (design.steps,)
-    assert trace == list(range(1, design.steps + 1))
+    assert result.iterations == (machine.steps,)
+    assert trace == list(range(1, machine.steps + 1))
     assert result.x.min() >= 0
     assert result.x.max() <= 1
 
@@ -132,24 +135,103 @@ def test_salt_and_pepper_starts_from_filled_holes(weights):
     assert RecurrentInference(weights=weights).restore(m).x.shape == x.shape
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures_survive_being_written_down(name):
+    cells = (CELL, ResidualSettings(width=8), GatedSettings(state_width=3))
+    for cell in cells:
+        machine = dataclasses.replace(ARCHITECTURES[name], cell=cell, steps=3)
+        assert architecture_from_json(architecture_to_json(machine)) == machine
+
+
 @pytest.mark.parametrize(
-    "design",
-    [SMALL, SPLIT, ResidualDesign(width=8), GatedDesign(steps=3, margin=0.1)],
-    ids=["multiscale", "splitting", "residual", "gated"],
+    ("text", "complaint"),
+    [
+        ("", "not the settings"),
+        ("[" * 100_000, "not the settings"),
+        ("[3]", "expected settings by name, got \\[3\\]"),
+        ('{"stairs": 1}', "no setting 'stairs'"),
+        ('{"steps": null}', "expected a whole number for steps, got None"),
+        ('{"steps": true}', "expected a whole number for steps, got True"),
+        ('{"steps": 0}', "one step or more, got 3 and 0"),
+        ('{"cell": 3}', "known kind for cell, got 3"),
+        ('{"cell": {"kind": "affine"}}', "known kind for cell, got"),
+        ('{"cell": {"kind": "multiscale", "widths": 3}}', "list of numbers for cell.widths, got 3"),
+        ('{"cell": {"kind": "multiscale", "widths": [[3]]}}', "whole number for cell.widths"),
+        ('{"cell": {"kind": "multiscale", "widths": [-3, 4]}}', "expected widths above 0"),
+        ('{"features": {"kind": "least squares", "floor": "x"}}', "finite number for features.fl"),
+        ('{"features": {"kind": "least squares", "floor": NaN}}', "finite number for features.fl"),
+        ('{"features": {"kind": "least squares", "base": "y"}}', "one of x, z for features.base"),
+        (
+            '{"features": {"kind": "least squares", "schedule": {"kind": "listed", "values": []}}}',
+            "errors above 0",
+        ),
+    ],
 )
-def test_designs_survive_being_written_down(design):
-    assert design_from_json(design_to_json(design)) == design
+def test_other_settings_are_refused_in_one_line(text, complaint):
+    with pytest.raises(ValueError, match=complaint) as raised:
+        architecture_from_json(text)
+    assert "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 200
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"design": "none"}', '{"design": "gated", "x": 1}'])
-def test_other_settings_are_refused(text):
+FORMAT_1 = {
+    "multiscale": ({"widths": [4, 6], "middle": 1, "inner": 5, "errors": [0.1, 0.2]}, 2),
+    "splitting": ({"widths": [4, 6], "middle": 1, "first": 0.2, "last": 0.02, "steps": 3}, 3),
+    "residual": ({"width": 4, "blocks": 1, "differentiable": False}, 10),
+    "gated": ({"width": 4, "state_width": 3, "margin": 0.1}, 20),
+}
+
+
+@pytest.mark.parametrize("name", FORMAT_1)
+def test_weights_of_format_1_are_read(tmp_path, name):
+    """What was shown as (σ, τ) is shown as (τ, σ): the cell's update stays what it was."""
+    fields, steps = FORMAT_1[name]
+    machine = read_design(json.dumps({"design": name, **fields}))
+    assert machine.steps == steps
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        rim = machine.build()
+        torch.nn.init.normal_(next(iter(rim.cell.parameters())), std=0.1)
+    old = {k.replace("features.", "evidence.", 1): t for k, t in rim.state_dict().items()}
+    if name == "multiscale":
+        order = [*range(48), *range(52, 56), *range(48, 52), *range(56, 60)]
+        old["cell.enter.weight"] = old["cell.enter.weight"][:, order].contiguous()
+    metadata = {
+        "format": "undegrade recurrent inference machine 1",
+        "convention": "images in [0, 1]; evidence in image units; noise as standard deviation",
+        "design": json.dumps({"design": name, **fields}),
+        "sha256": digest(old),
+    }
+    save_file(old, tmp_path / "old.safetensors", metadata)
+    read, architecture, _ = load_weights(tmp_path / "old.safetensors")
+    assert architecture == machine
+    assert all(torch.equal(t, read.state_dict()[k]) for k, t in rim.state_dict().items())
+
+
+def test_the_fields_of_format_1_stand_where_they_belong():
+    machine = read_design(json.dumps({"design": "multiscale", **FORMAT_1["multiscale"][0]}))
+    assert machine == dataclasses.replace(
+        ARCHITECTURES["denoising"],
+        cell=CELL,
+        features=dataclasses.replace(
+            ARCHITECTURES["denoising"].features,
+            cg_iterations=5,
+            schedule=ListedErrors((0.1, 0.2)),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"design": "none"}', '{"design": "gated", "x": 1}', '{"design": ["gated"]}']
+)
+def test_other_designs_of_format_1_are_refused(text):
     with pytest.raises(ValueError, match="not the settings"):
-        design_from_json(text)
+        read_design(text)
 
 
 def test_weights_are_read_as_they_were_written(weights):
-    rim, design, about = load_weights(weights)
-    assert design == SMALL
+    rim, architecture, about = load_weights(weights)
+    assert architecture == SMALL
     assert about["data"] == "none"
     assert about["convention"].startswith("images in [0, 1]")
     written = load_file(weights)
@@ -169,9 +251,17 @@ def spoiled(weights: Path, harm: str) -> Path:
     elif harm == "other convention":
         save_file(tensors, path, {**about, "convention": "images in [-1, 1]"})
     elif harm == "other machine":
-        fields = json.loads(about["design"])
-        fields["middle"] = 2
-        save_file(tensors, path, {**about, "design": json.dumps(fields)})
+        fields = json.loads(about["architecture"])
+        fields["cell"]["middle"] = 2
+        save_file(tensors, path, {**about, "architecture": json.dumps(fields)})
+    elif harm == "huge machine":
+        fields = json.loads(about["architecture"])
+        fields["cell"]["widths"] = [10**6, 10**6]
+        save_file(tensors, path, {**about, "architecture": json.dumps(fields)})
+    elif harm == "other settings":
+        save_file(tensors, path, {**about, "architecture": '{"steps": null}'})
+    elif harm == "no settings":
+        save_file(tensors, path, {k: v for k, v in about.items() if k != "architecture"})
     elif harm == "truncated":
         path.write_bytes(weights.read_bytes()[:-10])
     elif harm == "text":
@@ -186,6 +276,9 @@ def spoiled(weights: Path, harm: str) -> Path:
         ("other values", "is damaged"),
         ("other convention", "holds no weights"),
         ("other machine", "do not fit the machine"),
+        ("huge machine", "do not fit the machine"),
+        ("other settings", "are of no machine.*expected a whole number for steps, got None"),
+        ("no settings", "are of no machine"),
         ("truncated", "is not a readable file of weights"),
         ("text", "is not a readable file of weights"),
         ("absent", "is not a readable file of weights"),
@@ -203,9 +296,9 @@ def test_wrong_weights_are_refused_in_one_line(weights, harm, complaint):
 def test_new_weights_under_an_old_name_are_noticed(weights):
     m = measured(Identity(), photograph())
     before = RecurrentInference(weights=weights).restore(m).x
-    rim, design, _ = load_weights(weights)
+    rim, architecture, _ = load_weights(weights)
     torch.nn.init.zeros_(rim.cell.leave.weight)
-    save_weights(weights, rim, design, {})
+    save_weights(weights, rim, architecture, {})
     assert not torch.equal(before, RecurrentInference(weights=weights).restore(m).x)
 
 

@@ -14,13 +14,11 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from undegrade.files.checkpoint import load_checkpoint
-from undegrade.restorers.architecture import (
-    Design,
-    GatedDesign,
-    MultiscaleDesign,
-    ResidualDesign,
-    SplittingDesign,
-)
+from undegrade.learned.gradient_features import GradientSettings
+from undegrade.networks.gated_cell import GatedSettings
+from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.residual_cell import ResidualSettings
+from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weight_file import load_weights
 from undegrade.training.mixture import Mixture
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum, orthogonalized
@@ -38,7 +36,15 @@ pytestmark = pytest.mark.filterwarnings(
     r"ignore:.*LeafSpec.*:DeprecationWarning",
 )
 
-TINY: Design = MultiscaleDesign(steps=2, widths=(4, 6), middle=1)
+CELL = MultiscaleSettings(widths=(4, 6), middle=1)
+
+
+def machine(name: str, cell, **changes) -> Architecture:
+    return replace(ARCHITECTURES[name], cell=cell, **changes)
+
+
+TINY = machine("denoising", CELL)
+OTHER = machine("denoising", MultiscaleSettings(widths=(4, 8), middle=1))
 DENOISING = Mixture(deblurring=0.0, super_resolution=0.0, inpainting=0.0)
 
 
@@ -58,7 +64,7 @@ def settings(folder: Path, output: Path, **changes) -> TrainingSettings:
     few = TrainingSettings(
         images=(folder,),
         output=output,
-        design=TINY,
+        architecture=TINY,
         mixture=DENOISING,
         iterations=6,
         batch=2,
@@ -120,27 +126,34 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(folder, tmp_path):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-@pytest.mark.parametrize(
-    "design",
-    [
-        MultiscaleDesign(steps=2, widths=(8, 8), middle=1),
-        SplittingDesign(steps=3, widths=(8, 8), middle=1),
-        ResidualDesign(steps=2, width=8, blocks=1, state_width=4, state_blocks=1),
-        ResidualDesign(steps=2, width=8, blocks=1, state_width=0, differentiable=False),
-        GatedDesign(steps=3, width=8, state_width=8),
-    ],
-    ids=["multiscale", "splitting", "residual", "residual without memory", "gated"],
-)
-def test_training_makes_every_machine_better(folder, tmp_path, design):
+WIDE = MultiscaleSettings(widths=(8, 8), middle=1)
+MACHINES = {
+    "denoising": machine("denoising", WIDE),
+    "universal": machine("universal", WIDE, steps=3),
+    "residual": machine(
+        "residual", ResidualSettings(width=8, blocks=1, state_width=4, state_blocks=1), steps=2
+    ),
+    "residual without memory": machine(
+        "residual",
+        ResidualSettings(width=8, blocks=1, state_width=0),
+        steps=2,
+        features=GradientSettings(differentiable=False),
+    ),
+    "gated": machine("gated", GatedSettings(width=8, state_width=8), steps=3),
+}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_training_makes_every_machine_better(folder, tmp_path, name):
     """Of the run's own weights, not their average, which lags behind in so short a training."""
-    chosen = settings(folder, tmp_path, design=design, iterations=60, save_every=60)
+    chosen = settings(folder, tmp_path, architecture=MACHINES[name], iterations=60, save_every=60)
     chosen = replace(chosen, mixture=replace(DENOISING, noise=50.0, gray=0.0))
     pictures = Validation(read_pictures((folder,)), torch.device("cpu"))
-    trained = initial_machine(chosen).eval()
-    before = pictures(trained, design.steps, ["color 25"])["color 25"]
+    trained = initial_machine(chosen)[0].eval()
+    before = pictures(trained, ["color 25"])["color 25"]
     train(chosen)
     trained.load_state_dict(load_checkpoint(tmp_path / "checkpoint-000000060.pt")["model"])
-    assert pictures(trained, design.steps, ["color 25"])["color 25"] > before + 0.5
+    assert pictures(trained, ["color 25"])["color 25"] > before + 0.5
 
 
 def test_the_whole_mixture_trains_with_recomputing_and_accumulation(folder, tmp_path):
@@ -159,7 +172,7 @@ def test_accumulating_draws_several_batches_and_updates_once(folder, tmp_path):
         chosen = settings(folder, output, accumulate=accumulate, iterations=iterations)
         train(replace(chosen, crops=(16, 16), save_every=iterations))
         states.append(load_checkpoint(output / f"checkpoint-{iterations:09d}.pt"))
-    assert all(map(torch.equal, states[0]["dice"], states[1]["dice"]))
+    assert all(map(torch.equal, states[0]["generators"], states[1]["generators"]))
     counts = [s["optimizer"]["state"][p]["count"] for s, p in zip(states, (6, 6), strict=True)]
     assert [s["iteration"] for s in states] == [1, 3]
     assert counts == [1, 3]
@@ -178,8 +191,8 @@ def test_validation_writes_a_curve(folder, tmp_path):
 
 def test_weights_say_where_they_come_from(folder, tmp_path):
     path = train(settings(folder, tmp_path, iterations=2))
-    rim, design, about = load_weights(path)
-    assert design == TINY
+    rim, architecture, about = load_weights(path)
+    assert architecture == TINY
     assert about["iteration"] == "2"
     assert "crops=(16, 20)" in about["training"]
     assert about["data"] == folder.name
@@ -201,17 +214,18 @@ def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_it_used(folder, tm
 
 def test_a_training_may_begin_with_the_weights_of_another(folder, tmp_path):
     path = train(settings(folder, tmp_path / "first", iterations=2))
-    rim = initial_machine(settings(folder, tmp_path, start_from=path, seed=5))
+    chosen = settings(folder, tmp_path, start_from=path, seed=5)
+    rim, architecture = initial_machine(replace(chosen, architecture=None))
+    assert architecture == TINY
     written = load_file(path)
     assert all(torch.equal(t, written[name]) for name, t in rim.state_dict().items())
-    other = MultiscaleDesign(widths=(4, 8), middle=1)
     with pytest.raises(ValueError, match="holds another machine"):
-        initial_machine(settings(folder, tmp_path, start_from=path, design=other))
+        initial_machine(replace(chosen, architecture=OTHER))
 
 
 def test_another_machines_checkpoints_are_refused(folder, tmp_path):
     train(settings(folder, tmp_path, iterations=2))
-    other = settings(folder, tmp_path, design=MultiscaleDesign(widths=(4, 8), middle=1))
+    other = settings(folder, tmp_path, architecture=OTHER)
     with pytest.raises(ValueError, match="another machine"):
         train(other)
 

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -44,17 +44,18 @@ def _number_or_auto(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[float |
     )
 
 
-def parse(form: Callable[..., T], command: str, args: Sequence[str]) -> T:
-    """The dataclass that the arguments describe.
+def parse(form: Callable[..., T], command: str, args: Sequence[str], default: T | None = None) -> T:
+    """The dataclass that the arguments describe, beginning with `default` where it is given.
 
     Raises:
         ValueError: they describe none; the message is tyro's, in one line.
         SystemExit: help was asked for and printed.
     """
     complaint = io.StringIO()
+    start: Any = tyro.MISSING_NONPROP if default is None else default
     try:
         with contextlib.redirect_stderr(complaint), _VALUES:
-            return tyro.cli(form, prog=f"undegrade {command}", args=list(args))
+            return tyro.cli(form, prog=f"undegrade {command}", args=list(args), default=start)
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -76,9 +77,15 @@ def _condensed(box: str) -> str:
 
 def named(args: Sequence[str], flag: str, default: str) -> str:
     """The value of a flag that decides which other flags there are."""
+    return taken(args, flag)[0] or default
+
+
+def taken(args: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
+    """The value of such a flag, and the other arguments."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument(flag, dest="value", default=default, nargs="?")
-    return parser.parse_known_args(list(args))[0].value or default
+    parser.add_argument(flag, dest="value", nargs="?")
+    found, rest = parser.parse_known_args(list(args))
+    return found.value, rest
 
 
 def look_up(table: Mapping[str, T], kind: str, name: str) -> T:

@@ -3,15 +3,19 @@
 import sys
 from collections.abc import Sequence
 
-from undegrade.cli.parsing import parse
+import tyro
+from tyro import conf
+
+from undegrade.cli.parsing import look_up, parse, taken
 from undegrade.cli.progress import Bar
+from undegrade.restorers.architecture import ARCHITECTURES
 from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 
 
 def run(args: Sequence[str]) -> int:
     """Parse the arguments and train; what an interrupted training saved is gone on from."""
-    settings = parse(TrainingSettings, "train", args)
+    settings = parse_settings(args)
     with Bar(settings.iterations) as bar:
         bar.begin("training")
 
@@ -24,3 +28,15 @@ def run(args: Sequence[str]) -> int:
         weights = train(settings, [watch])
     sys.stdout.write(f"{weights}\n")
     return 0
+
+
+def parse_settings(args: Sequence[str]) -> TrainingSettings:
+    """The settings that the arguments describe; `--architecture NAME` decides what may be changed.
+
+    Raises:
+        ValueError: they describe none.
+    """
+    name, rest = taken(args, "--architecture")
+    architecture = None if name is None else look_up(ARCHITECTURES, "architecture", name)
+    start = TrainingSettings(images=tyro.MISSING, output=tyro.MISSING, architecture=architecture)
+    return parse(conf.AvoidSubcommands[TrainingSettings], "train", rest, start)

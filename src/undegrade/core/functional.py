@@ -7,15 +7,19 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.listed import Listed, all_names
 from undegrade.core.operator import LinearOperator
 
 
-class Functional(torch.nn.Module, abc.ABC):
+class Functional(torch.nn.Module, metaclass=Listed):
     """f: image → ℝ, one value per sample."""
 
     if TYPE_CHECKING:
 
         def __call__(self, x: Tensor) -> PerSample: ...
+
+    def __dir__(self) -> list[str]:
+        return all_names(super().__dir__())
 
     @abc.abstractmethod
     def forward(self, x: Tensor) -> PerSample:

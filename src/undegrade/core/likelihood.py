@@ -7,14 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from undegrade.core.image import PerSample
+from undegrade.core.listed import Listed, all_names
 
 
-class Likelihood(nn.Module, abc.ABC):
+class Likelihood(nn.Module, metaclass=Listed):
     """y ~ p(y | prediction), independent entries given the noiseless prediction φ(x)."""
 
     if TYPE_CHECKING:
 
         def __call__(self, prediction: Tensor, y: Tensor) -> PerSample: ...
+
+    def __dir__(self) -> list[str]:
+        return all_names(super().__dir__())
 
     @abc.abstractmethod
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:

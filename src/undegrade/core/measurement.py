@@ -1,23 +1,51 @@
 """From what was measured to what was there."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from undegrade.core.above import above
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result
 
+_COLORS = (1, 3, 4)  # channels of the pictures that other libraries put last
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Measurement:
-    """y = φ(x) + η: what was measured, and all that is known of how."""
+    """y = φ(x) + η: what was measured, and all that is known of how.
+
+    `Measurement(y)` alone is a picture with noise of an unknown level.
+
+    Arguments:
+        y: what was measured, a floating-point batch; for pictures (b, c, h, w) in [0, 1].
+        operator: φ; by default nothing happened to the picture but noise.
+        likelihood: η; by default white noise whose level is estimated from y.
+
+    Raises:
+        ValueError: y is no such batch, requires grad, or lies on another device than the operator
+            or the likelihood.
+    """
 
     y: Tensor
     operator: Operator
     likelihood: Likelihood
+
+    def __init__(
+        self, y: Tensor, operator: Operator | None = None, likelihood: Likelihood | None = None
+    ) -> None:
+        _check_batch(y, picture=operator is None)
+        operator = above.identity() if operator is None else operator
+        _check_device(y, "operator", operator)
+        likelihood = above.noise(y, operator) if likelihood is None else likelihood
+        _check_device(y, "likelihood", likelihood)
+        for name, value in (("y", y), ("operator", operator), ("likelihood", likelihood)):
+            object.__setattr__(self, name, value)
 
 
 @runtime_checkable
@@ -27,3 +55,50 @@ class Restorer(Protocol):
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[Any]: ...
+
+
+def check_picture(x: object) -> None:
+    """Refuse what is no batch of pictures (b, c, h, w), and say how to make it one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    _check_batch(x, picture=True)
+
+
+def _check_batch(y: object, *, picture: bool) -> None:
+    expected = "expected a floating-point tensor of shape (b, c, h, w)"
+    if not isinstance(y, Tensor):
+        kind = f"{type(y).__module__}.{type(y).__qualname__}"
+        raise ValueError(f"{expected}, got {kind}: torch.from_numpy(array.copy()) makes a tensor")
+    shape = tuple(y.shape)
+    if y.dtype not in (torch.float32, torch.float64):
+        how = "y.float()" if y.is_floating_point() else "y / 255 where the samples have 8 bits"
+        raise ValueError(f"{expected} in single or double precision, got {y.dtype}: give {how}")
+    if y.requires_grad:
+        raise ValueError(
+            "the measurement requires grad, and methods that choose for themselves have no "
+            "derivative: give y.detach(), or `solve` an Objective"
+        )
+    if picture and y.ndim != 4:
+        raise ValueError(f"{expected}, got {shape}: {_how_to_batch(shape)}")
+    if picture and shape[1] not in _COLORS and shape[3] in _COLORS:
+        raise ValueError(f"{expected}, got {shape}: y.permute(0, 3, 1, 2) puts the channels first")
+    if 0 in shape:
+        raise ValueError(f"{expected} with at least one entry, got {shape}")
+
+
+def _how_to_batch(shape: tuple[int, ...]) -> str:
+    if len(shape) == 3 and shape[0] not in _COLORS and shape[2] in _COLORS:
+        return "y.permute(2, 0, 1)[None] makes it a batch of one"
+    index = ", ".join(["None"] * (4 - len(shape))) or "0"
+    return f"y[{index}] makes it a batch of one"
+
+
+def _check_device(y: Tensor, what: str, module: nn.Module) -> None:
+    others = {t.device for t in itertools.chain(module.parameters(), module.buffers())} - {y.device}
+    if others:
+        raise ValueError(
+            f"the measurement is on the device {y.device}, its {what} on {others.pop()}: "
+            f"move one of them, as in {what}.to(y.device)"
+        )

@@ -8,14 +8,18 @@ from torch import Tensor, nn
 
 from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.linear_algebra import conjugate_gradient
+from undegrade.core.listed import Listed, all_names
 
 
-class Operator(nn.Module, abc.ABC):
+class Operator(nn.Module, metaclass=Listed):
     """A differentiable map φ, possibly non-linear. Subclasses define `forward` and `initial`."""
 
     if TYPE_CHECKING:  # nn.Module leaves calls untyped; say it once, here
 
         def __call__(self, x: Image) -> Tensor: ...
+
+    def __dir__(self) -> list[str]:
+        return all_names(super().__dir__())
 
     @abc.abstractmethod
     def forward(self, x: Image) -> Tensor:

@@ -11,9 +11,8 @@ from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator
-from undegrade.likelihoods.gaussian import Gaussian
-from undegrade.likelihoods.noise_level import estimate_noise_std
-from undegrade.likelihoods.rounding import rounded, rounding_std
+from undegrade.degradations.unknown_noise import unknown_noise
+from undegrade.likelihoods.rounding import rounded
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
@@ -111,12 +110,10 @@ class Degradation:
             ValueError: y has another shape than this degradation makes.
         """
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
-        if self.likelihood is not None:
-            return Measurement(y, self.operator, self.likelihood)
-        observed = None if self.mask is None else self.mask.observed
-        floor = rounding_std(self.bits or 8)  # most files have 8 bits, and none is cleaner
-        std = estimate_noise_std(y, observed).clamp(min=floor)
-        return Measurement(y, self.operator, Gaussian(std))
+        likelihood = self.likelihood
+        if likelihood is None:
+            likelihood = unknown_noise(y, self.operator, self.bits or 8)  # most files have 8 bits
+        return Measurement(y, self.operator, likelihood)
 
 
 def _composed(outer: LinearOperator, inner: LinearOperator) -> LinearOperator:

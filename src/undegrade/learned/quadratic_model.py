@@ -1,78 +1,103 @@
 """A likelihood's quadratic model, which learned methods are shown, and the moves it asks for."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from undegrade.core.image import Image, PerSample, dot, norm, per_sample
 from undegrade.core.objective import Fidelity
-from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.operator import LinearOperator
 
 _FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
+_BAND = 3  # standard deviations by which an entry may be missed: 0.3 % of them are by chance
+_BAND_ERROR = 0.03  # the error expected of a last estimate, for the move into the band
+_BAND_FLOOR = 0.003  # smallest shift of that move, below which noise-free borders ring
+_NEIGHBORHOOD = 9  # side, in pixels, over which the noise level is averaged: wider than most blurs
+_LITTLE_REACH = 1e-3  # where the neighborhood saw less than this, its noise level says nothing
+_SMALLEST_REACH = 1e-6  # keeps the quotient finite there
 
 
-class Known(NamedTuple):
-    """What is worked out once per measurement.
+@final
+@dataclass(frozen=True)
+class QuadraticModel:
+    """−log p(y | x) ≈ ‖W(Ax − y)‖²/(2σ²): what is worked out once per measurement.
 
     Arguments:
-        std: standard deviation of the noise, per sample, in units of the image.
-        weights: 1 for entries of y that say something, 0 for those that are lost.
+        std: σ, standard deviation of the noise, per sample, in units of the image.
+        trusted: W, 1 for entries of y that say something, 0 for those that are lost.
         spectrum: of AAᵀ, half of it as `rfft2` gives it, or (b c 1 1) where it is constant.
-        maps: images that every step sees, side by side as channels.
+        coverage: AᵀWA1, which pixels took part.
+        noise_level: σ as a map, (b 1 h w).
     """
 
     std: PerSample
-    weights: Tensor
+    trusted: Tensor
     spectrum: Tensor
-    maps: Tensor
+    coverage: Image
+    noise_level: Float[Tensor, "b 1 h w"]
+
+    @staticmethod
+    def of(problem: Fidelity, x0: Image) -> "QuadraticModel":
+        """The model of a measurement, for images shaped like x0.
+
+        Raises:
+            ValueError: an operator that is not linear.
+        """
+        A = linear(problem)
+        std, trusted = noise(problem)
+        coverage = A.adjoint(trusted * A(torch.ones_like(x0)))
+        level = _level(A, problem, std)
+        return QuadraticModel(std, trusted, _spectrum(A, problem.y), coverage, level)
+
+    def residual(self, problem: Fidelity, x: Image) -> Tensor:
+        """W(y − φ(x))."""
+        return self.trusted * (problem.y - problem.operator(x))
+
+    def step(
+        self, A: LinearOperator, residual: Tensor, shift: PerSample, cg_iterations: int
+    ) -> Image:
+        """AᵀW(WAAᵀW + shift)⁻¹ residual: what least squares, regularized by `shift`, would change.
+
+        By conjugate gradients, preconditioned by AAᵀ as if it were a periodic convolution: exact
+        at once for identity, masks, periodic blurs and their decimations; for other boundaries a
+        few iterations repair most of the frame, where plain ones would need tens.
+        """
+        kept, shift = self.trusted, per_sample(shift, residual)
+        if self.spectrum.shape[-2:] == (1, 1):
+            return A.adjoint(residual) / (self.spectrum + shift)
+
+        def normal(v: Tensor) -> Tensor:
+            return kept * A(A.adjoint(kept * v)) + shift * v
+
+        return A.adjoint(kept * _solved(normal, residual, self.spectrum + shift, cg_iterations))
+
+    def within_band(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
+        """x, moved to where no entry of y is missed by more than 3σ.
+
+        Where the measurement is nearly exact, a network's own rounding is the larger error.
+        """
+        residual = self.residual(problem, x)
+        band = _BAND * per_sample(self.std, residual)
+        beyond = residual - torch.minimum(torch.maximum(residual, -band), band)
+        shift = (self.std / _BAND_ERROR).square().clamp(min=_BAND_FLOOR)
+        return x + self.step(linear(problem), beyond, shift, cg_iterations)
 
 
-def known_about(problem: Fidelity, x0: Image) -> Known:
-    """Noise, weights and spectrum, and as maps the coverage AᵀWA1 and the noise level.
-
-    Raises:
-        ValueError: an operator that is not linear.
-    """
-    A = linear(problem.operator)
-    std, weights = noise(problem)
-    coverage = A.adjoint(weights * A(torch.ones_like(x0)))
-    maps = torch.cat((coverage, _level(A, problem, std)), 1)
-    return Known(std, weights, _spectrum(A, problem.y), maps)
-
-
-def linear(operator: Operator) -> LinearOperator:
-    """The operator, which must be linear.
+def linear(problem: Fidelity) -> LinearOperator:
+    """The problem's operator, which must be linear.
 
     Raises:
         ValueError: it is not.
     """
-    if not isinstance(operator, LinearOperator):
-        raise ValueError(
-            f"this learned method needs a linear operator, got {type(operator).__name__}"
-        )
-    return operator
-
-
-def moved(
-    A: LinearOperator, known: Known, residual: Tensor, shift: PerSample, iterations: int
-) -> Image:
-    """AᵀW(WAAᵀW + shift)⁻¹ residual: what least squares, regularized by `shift`, would change.
-
-    By conjugate gradients, preconditioned by AAᵀ as if it were a periodic convolution: exact at
-    once for identity, masks, periodic blurs and their decimations; for other boundaries a few
-    iterations repair most of the frame, where plain ones would need tens.
-    """
-    kept, shift = known.weights, per_sample(shift, residual)
-    if known.spectrum.shape[-2:] == (1, 1):
-        return A.adjoint(residual) / (known.spectrum + shift)
-
-    def normal(v: Tensor) -> Tensor:
-        return kept * A(A.adjoint(kept * v)) + shift * v
-
-    return A.adjoint(kept * _solved(normal, residual, known.spectrum + shift, iterations))
+    if not isinstance(problem.operator, LinearOperator):
+        name = type(problem.operator).__name__
+        raise ValueError(f"this learned method needs a linear operator, got {name}")
+    return problem.operator
 
 
 def _solved(
@@ -98,19 +123,6 @@ def _solved(
         rz, old = dot(r, z), rz
         p = z + per_sample(rz / old.clamp(min=tiny), p) * p
     return v
-
-
-def within_band(problem: Fidelity, known: Known, x: Image, iterations: int) -> Image:
-    """x, moved to where no entry of y is missed by more than 3σ.
-
-    Where the measurement is nearly exact, a network's own rounding is the larger error.
-    """
-    A = linear(problem.operator)
-    residual = known.weights * (problem.y - A(x))
-    band = 3 * per_sample(known.std, residual)
-    beyond = residual - torch.minimum(torch.maximum(residual, -band), band)
-    shift = (known.std / 0.03).square().clamp(min=0.003)
-    return x + moved(A, known, beyond, shift, iterations)
 
 
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
@@ -151,9 +163,10 @@ def _level(A: LinearOperator, problem: Fidelity, std: PerSample) -> Image:
 
     def around(entries: Tensor) -> Image:
         near = A.adjoint(entries).mean(1, keepdim=True)
-        return functional.avg_pool2d(near, 9, 1, 4, count_include_pad=False)
+        side = _NEIGHBORHOOD
+        return functional.avg_pool2d(near, side, 1, side // 2, count_include_pad=False)
 
     variance, trusted = _variance(problem)
     reach, floor = around(trusted), per_sample(std, problem.y)
-    level = (around(variance) / reach.clamp(min=1e-6)).clamp(min=0).sqrt()
-    return torch.where(reach > 1e-3, level, floor)
+    level = (around(variance) / reach.clamp(min=_SMALLEST_REACH)).clamp(min=0).sqrt()
+    return torch.where(reach > _LITTLE_REACH, level, floor)

@@ -1,5 +1,8 @@
 """The cell of recurrent inference machines: strided features and a convolutional GRU."""
 
+from dataclasses import dataclass
+from typing import final
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,6 +36,35 @@ class ConvolutionalGRU(nn.Module):
         return state + new * (candidate - state)
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class GatedSettings:
+    """Settings of `GatedCell`.
+
+    Good values:
+        the defaults: 2.4 M parameters, for 20 steps.
+
+    Arguments:
+        width: channels of the features at half resolution.
+        state_width: channels of the hidden state.
+
+    Raises:
+        ValueError: a width below 1.
+    """
+
+    width: int = 64
+    state_width: int = 256
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.state_width) < 1:
+            raise ValueError(f"expected widths above 0, got {self}")
+
+    def build(self, features: int, colors: int) -> "GatedCell":
+        """The cell, with weights drawn from torch's global generator."""
+        return GatedCell(features, colors, self)
+
+
+@final
 class GatedCell(nn.Module):
     """(features, hidden) ↦ (update, hidden) of a recurrent inference machine.
 
@@ -44,20 +76,15 @@ class GatedCell(nn.Module):
         Putzky and Welling, Recurrent inference machines for solving inverse problems (2017),
         section 3.
 
-    Good values:
-        width 64, state_width 256 (2.4 M parameters), 20 steps.
-
     Arguments:
         features: number of input channels.
         colors: number of channels of the update.
-        width: channels of the features at half resolution.
-        state_width: channels of the hidden state.
+        settings: widths.
     """
 
-    def __init__(
-        self, features: int, colors: int = 3, width: int = 64, state_width: int = 256
-    ) -> None:
+    def __init__(self, features: int, colors: int, settings: GatedSettings) -> None:
         super().__init__()
+        width, state_width = settings.width, settings.state_width
         self.state_width = state_width
         self.enter = nn.Conv2d(features, width, 3, stride=2, padding=1)
         self.enter_norm = nn.GroupNorm(1, width)

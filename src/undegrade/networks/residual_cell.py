@@ -1,11 +1,45 @@
 """The cell of learned gradient descent: residual blocks at full resolution."""
 
+from dataclasses import dataclass
+from typing import final
+
 import torch
 from torch import Tensor, nn
 
 from undegrade.networks.residual_block import convolution, residual_blocks
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class ResidualSettings:
+    """Settings of `ResidualCell`.
+
+    Good values:
+        the defaults; state_width 0 for no hidden state.
+
+    Arguments:
+        width, blocks: of the backbone.
+        state_width, state_blocks: of the network that makes the one-channel hidden state.
+
+    Raises:
+        ValueError: a width below 1 (the state's below 0), fewer blocks than 0.
+    """
+
+    width: int = 64
+    blocks: int = 4
+    state_width: int = 16
+    state_blocks: int = 2
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or min(self.blocks, self.state_width, self.state_blocks) < 0:
+            raise ValueError(f"expected a width above 0 and 0 or more of the rest, got {self}")
+
+    def build(self, features: int, colors: int) -> "ResidualCell":
+        """The cell, with weights drawn from torch's global generator."""
+        return ResidualCell(features, colors, self)
+
+
+@final
 class ResidualCell(nn.Module):
     """(features, hidden) ↦ (update, hidden): a residual backbone, and a small one for the state.
 
@@ -16,31 +50,20 @@ class ResidualCell(nn.Module):
         the learned gradient descent project (LGD); Adler and Öktem, Solving ill-posed inverse
         problems using iterative deep neural networks (2017).
 
-    Good values:
-        width 64, blocks 4; state_width 16 and state_blocks 2, or state_width 0 for no hidden state.
-
     Arguments:
         features: number of input channels.
         colors: number of channels of the update.
-        width, blocks: of the backbone.
-        state_width, state_blocks: of the network that makes the one-channel hidden state.
+        settings: widths and numbers of blocks.
     """
 
-    def __init__(
-        self,
-        features: int,
-        colors: int = 3,
-        width: int = 64,
-        blocks: int = 4,
-        state_width: int = 0,
-        state_blocks: int = 2,
-    ) -> None:
+    def __init__(self, features: int, colors: int, settings: ResidualSettings) -> None:
         super().__init__()
-        self.channels = 1 if state_width else 0
-        self.divisor, self.stride, self.reach = 1, 1, 2 * max(blocks, state_blocks) + 3
+        blocks, width = settings.blocks, settings.state_width
+        self.channels = 1 if width else 0
+        self.divisor, self.stride, self.reach = 1, 1, 2 * max(blocks, settings.state_blocks) + 3
         inputs = features + self.channels
-        self.update = _backbone(inputs, width, blocks, colors)
-        self.remember = _backbone(inputs, state_width, state_blocks, 1) if state_width else None
+        self.update = _backbone(inputs, settings.width, blocks, colors)
+        self.remember = _backbone(inputs, width, settings.state_blocks, 1) if width else None
 
     def start(self, features: Tensor) -> Tensor:
         """The hidden state before the first step: one channel of zeros, or none."""

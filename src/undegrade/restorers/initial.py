@@ -3,7 +3,7 @@
 import torch
 
 from undegrade.core.image import Image
-from undegrade.core.measurement import Measurement
+from undegrade.core.measurement import Measurement, check_picture
 from undegrade.operators.mask import Mask
 
 
@@ -11,9 +11,14 @@ def first_estimate(measurement: Measurement) -> Image:
     """The operator's own estimate, from a measurement whose lost entries were filled from around.
 
     Lost are the entries whose precision is 0, such as pure black and white under salt and pepper.
+
+    Raises:
+        ValueError: the estimate is no batch of pictures, for the measurement has another shape.
     """
     y = measurement.y
     lost = measurement.likelihood.precision(y) <= 0
     if bool(lost.any()):
         y = torch.where(lost, Mask(~lost).initial(y), y)
-    return measurement.operator.initial(y)
+    x0 = measurement.operator.initial(y)
+    check_picture(x0)
+    return x0

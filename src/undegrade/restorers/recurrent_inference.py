@@ -18,7 +18,7 @@ from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.weight_file import load_weights, rebuilt
+from undegrade.restorers.weight_file import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -60,17 +60,26 @@ class RecurrentInference:
     ) -> Result[RIMState]:
         """The estimate after the last step, clipped to [0, 1]."""
         path = shipped(measurement) if self.weights is None else self.weights
-        y = measurement.y
         modified = path.stat().st_mtime if path.exists() else 0.0
-        rim, steps = _machine(path, modified, self.steps, self.tile)
-        rim = copy.deepcopy(rim).to(y)
+        rim = copy.deepcopy(_machine(path, modified, self.steps, self.tile)).to(measurement.y)
         rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        problem = Fidelity(measurement.operator, measurement.likelihood, y)
-        stop = until(iterations=steps)
-        with torch.no_grad():
-            result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
-            x = rim.evidence.finish(problem, result.state.known, result.x)
-        return dataclasses.replace(result, x=x.clamp(0, 1))
+        return restored_by(rim, measurement, observe=observe)
+
+
+@torch.no_grad()
+def restored_by(
+    rim: RIM, measurement: Measurement, *, observe: Sequence[Observer] = ()
+) -> Result[RIMState]:
+    """All steps of a machine on a measurement, what its features finish with, clipped to [0, 1].
+
+    The one way from a measurement to a learned estimate: the restorer, the validation of a training
+    and the benchmarks go it. The machine must be where the measurement is.
+    """
+    problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
+    stop = until(iterations=rim.steps)
+    result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
+    x = rim.features.finish(problem, result.state.prepared, result.x)
+    return dataclasses.replace(result, x=x.clamp(0, 1))
 
 
 def shipped(measurement: Measurement) -> Path:
@@ -81,13 +90,10 @@ def shipped(measurement: Measurement) -> Path:
 
 
 @functools.lru_cache(maxsize=2)
-def _machine(path: Path, modified: float, steps: int | None, tile: int) -> tuple[RIM, int]:
-    """The machine of a file, built for so many steps, and how many these are."""
+def _machine(path: Path, modified: float, steps: int | None, tile: int) -> RIM:
+    """The machine of a file, for so many steps, its cell in tiles."""
     del modified  # only tells one version of the file from the next
-    rim, design, _ = load_weights(path)
+    rim = load_weights(path)[0]
     if steps is not None:
-        design = dataclasses.replace(design, steps=steps)
-        rim = rebuilt(rim, design)
-    if isinstance(rim.cell, LocalCell):
-        rim.cell = TiledCell(rim.cell, tile)
-    return rim, design.steps
+        rim = rim.with_steps(steps)
+    return rim.with_cell(TiledCell(rim.cell, tile)) if isinstance(rim.cell, LocalCell) else rim

@@ -10,26 +10,34 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from undegrade.learned.rim import RIM
-from undegrade.restorers.architecture import Design, design_from_json, design_to_json
+from undegrade.restorers import weight_format_1
+from undegrade.restorers.architecture import (
+    Architecture,
+    architecture_from_json,
+    architecture_to_json,
+)
 
-FORMAT = "undegrade recurrent inference machine 1"
-CONVENTION = "images in [0, 1]; evidence in image units; noise as standard deviation"
+FORMAT = "undegrade recurrent inference machine 2"
+CONVENTION = "images in [0, 1]; features in image units; noise as standard deviation"
 
 
 def save_weights(
     path: Path,
     rim: RIM,
-    design: Design,
+    architecture: Architecture,
     about: Mapping[str, str],
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Write the weights, how to rebuild the machine, and `about` (data, settings) beside them."""
-    tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in _parameters(rim)}
+    tensors = {
+        name: t.detach().to("cpu", dtype).contiguous()
+        for name, t in sorted(rim.state_dict().items())
+    }
     metadata = {
         **about,
         "format": FORMAT,
         "convention": CONVENTION,
-        "design": design_to_json(design),
+        "architecture": architecture_to_json(architecture),
         "sha256": digest(tensors),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,36 +46,28 @@ def save_weights(
     temporary.replace(path)
 
 
-def rebuilt(rim: RIM, design: Design) -> RIM:
-    """The same weights in a machine of another design, such as one of other steps."""
-    other = design.build()
-    other.load_state_dict(rim.state_dict())
-    return other
+def load_weights(path: Path) -> tuple[RIM, Architecture, dict[str, str]]:
+    """The machine in float32 on the CPU, its architecture, and what its file says about it.
 
-
-def load_weights(path: Path) -> tuple[RIM, Design, dict[str, str]]:
-    """The machine in float32 on the CPU, its design, and what its file says about it.
+    Files of format 1 are read too.
 
     Raises:
         ValueError: a file that is missing, truncated, altered, or of something else.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a readable file of weights: {error}") from error
-    if metadata.get("format") != FORMAT or metadata.get("convention") != CONVENTION:
-        raise ValueError(f"{path} holds no weights of a recurrent inference machine of undegrade")
+    tensors, metadata = _read(path)
     if metadata.get("sha256") != digest(tensors):
         raise ValueError(f"{path} is damaged: its hash does not fit its weights")
-    design = design_from_json(metadata["design"])
-    rim = design.build()
     try:
-        rim.load_state_dict({name: t.float() for name, t in tensors.items()})
+        architecture, tensors = _understood(tensors, metadata)
+    except ValueError as error:
+        raise ValueError(f"the weights in {path} are of no machine: {error}") from error
+    with torch.device("meta"):  # what the file says may be of any size: it must fit before it costs
+        rim = architecture.build()
+    try:
+        rim.load_state_dict({name: t.float() for name, t in tensors.items()}, assign=True)
     except RuntimeError as error:
         raise ValueError(f"the weights in {path} do not fit the machine that it names") from error
-    return rim.eval(), design, metadata
+    return rim.eval(), architecture, metadata
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
@@ -80,5 +80,24 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
     return total.hexdigest()
 
 
-def _parameters(rim: RIM) -> list[tuple[str, Tensor]]:
-    return sorted(rim.state_dict().items())
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a readable file of weights: {error}") from error
+    known = (FORMAT, CONVENTION), (weight_format_1.FORMAT, weight_format_1.CONVENTION)
+    if (metadata.get("format"), metadata.get("convention")) not in known:
+        raise ValueError(f"{path} holds no weights of a recurrent inference machine of undegrade")
+    return tensors, metadata
+
+
+def _understood(
+    tensors: dict[str, Tensor], metadata: Mapping[str, str]
+) -> tuple[Architecture, dict[str, Tensor]]:
+    if metadata["format"] == FORMAT:
+        return architecture_from_json(metadata.get("architecture", "")), tensors
+    design = metadata.get("design", "")
+    architecture = weight_format_1.read_design(design)
+    return architecture, weight_format_1.renamed(tensors, design, architecture.colors)

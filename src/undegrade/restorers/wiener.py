@@ -12,6 +12,7 @@ from undegrade.core.measurement import Measurement
 from undegrade.core.solver import Observer, Result, solve, until
 from undegrade.operators.convolution import fast_size
 from undegrade.restorers.impulse_response import impulse_response
+from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.spectrum import image_spectrum
 
 
@@ -41,7 +42,7 @@ class Wiener:
     margin: int = 16
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
-        x0 = measurement.operator.initial(measurement.y)
+        x0 = first_estimate(measurement)
         stop = until(iterations=1)
         return solve(_Filter(self.margin), measurement, x0, stop=stop, observe=observe)
 

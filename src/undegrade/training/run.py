@@ -1,5 +1,6 @@
 """A training while it goes on: everything that a checkpoint must hold, and one update."""
 
+import copy
 import csv
 import warnings
 from collections.abc import Mapping
@@ -17,8 +18,10 @@ from undegrade.files.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
+from undegrade.learned.autocast_cell import Precision, computing_dtype
 from undegrade.learned.rim import RIM
-from undegrade.restorers.architecture import design_to_json
+from undegrade.restorers.architecture import Architecture, architecture_to_json
+from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.weight_file import load_weights, save_weights
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum
 from undegrade.training.pictures import Pictures, read_pictures
@@ -30,6 +33,13 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
+_PRECISIONS: dict[str, Precision] = {
+    "auto": "auto",
+    "32-true": "float32",
+    "bf16-mixed": "bfloat16",
+}
+
+
 class Generators(NamedTuple):
     """Two generators: `host` decides which crops and which task, `device` everything else."""
 
@@ -39,7 +49,7 @@ class Generators(NamedTuple):
 
 @final
 class Run:
-    """The machine, its moving average, the optimizer and the dice of a training.
+    """The machine, its moving average, the optimizer and the generators of a training.
 
     Arguments:
         settings: of the training. What is on disk from earlier is taken up at once; a damaged
@@ -53,7 +63,9 @@ class Run:
         self.pictures = Pictures(read_pictures(settings.images), settings.scales, device)
         self.tasks = settings.mixture.tasks(torch.Generator().manual_seed(seed))
         self.shares = torch.tensor([task.share for task in self.tasks])
-        self.rim, self.average = (initial_machine(settings).to(device) for _ in range(2))
+        self.rim, self.architecture = initial_machine(settings)
+        self.rim.to(device)
+        self.average = copy.deepcopy(self.rim)
         if settings.compile:
             self.rim.get_submodule("cell").compile()
         kernels, vectors = split_parameters(self.rim)
@@ -64,11 +76,12 @@ class Run:
             vector_rate=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        unrolled = Unrolled(self.rim)
+        dtype = computing_dtype(_PRECISIONS[settings.precision], device)
+        unrolled = Unrolled(self.rim, dtype, recompute=settings.recompute)
         self.unrolled, self.optimizer = fabric.setup(unrolled, self.steps)
         host = torch.Generator().manual_seed(seed + 1 + fabric.global_rank)
         noise = torch.Generator(device).manual_seed(seed + 1_000_001 + fabric.global_rank)
-        self.dice = Generators(host, noise)
+        self.generators, self.losses = Generators(host, noise), list[Tensor]()
         held_out = [] if settings.validate is None else read_pictures((settings.validate,))
         self.validation = Validation(held_out, device)
         checkpoint, complaints = newest_checkpoint(settings.output)
@@ -94,27 +107,30 @@ class Run:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._follow()
+        self.losses.append(total)
         return total
 
     def save(self) -> dict[str, float]:
         """Validate the average, and write checkpoint, weights and one line of the curve."""
-        states = [self._gathered(g.get_state()) for g in self.dice]
+        states = [self._gathered(g.get_state()) for g in self.generators]
         if not self.fabric.is_global_zero:
             return {}
-        settings, output = self.settings, self.settings.output
-        values = self.validation(self.average, settings.design.steps)
+        output, values = self.settings.output, self.validation(self.average)
         content = {
             "iteration": self.iteration,
-            "design": design_to_json(settings.design),
+            "architecture": architecture_to_json(self.architecture),
             "model": self.rim.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "dice": states,
+            "generators": states,
         }
         save_checkpoint(checkpoint_path(output, self.iteration), content)
         keep_newest(output, 2)
-        save_weights(output / "weights.safetensors", self.average, settings.design, self._about())
-        _append(output / "curve.csv", {"iteration": float(self.iteration), **values})
+        about = self._about()
+        save_weights(output / "weights.safetensors", self.average, self.architecture, about)
+        loss = float(torch.stack(self.losses).mean())  # since the last line
+        self.losses.clear()
+        _append(output / "curve.csv", {"iteration": float(self.iteration), "loss": loss, **values})
         return values
 
     def _about(self) -> dict[str, str]:
@@ -130,12 +146,12 @@ class Run:
         settings = self.settings
         size = settings.crops[self.iteration > 0.75 * settings.iterations]
         count = max(1, round(settings.batch * (settings.crops[0] / size) ** 2))
-        x = self.pictures.draw(count, size, self.dice.host)
-        which = int(torch.multinomial(self.shares, 1, generator=self.dice.host))
-        x, measurement = self.tasks[which].draw(x, self.dice.device)
+        x = self.pictures.draw(count, size, self.generators.host)
+        which = int(torch.multinomial(self.shares, 1, generator=self.generators.host))
+        x, measurement = self.tasks[which].draw(x, self.generators.device)
         problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
-        steps = 1 if self.iteration <= settings.short else settings.design.steps
-        estimates = self.unrolled(problem, measurement.operator.initial(measurement.y), steps)
+        steps = 1 if self.iteration <= settings.short else self.rim.steps
+        estimates = self.unrolled(problem, first_estimate(measurement), steps)
         return unrolled_loss(estimates, x, settings.decay).mean()
 
     @torch.no_grad()
@@ -151,35 +167,37 @@ class Run:
         return together.reshape(-1, state.numel()).cpu()
 
     def _restore(self, content: dict[str, Any]) -> None:
-        if content["design"] != design_to_json(self.settings.design):
+        found = content.get("architecture")
+        if found != architecture_to_json(self.architecture):
             raise ValueError(
-                f"the training in {self.settings.output} is of another machine: {content['design']}"
+                f"the training in {self.settings.output} is of another machine: {found}"
             )
         self.iteration = content["iteration"]
         self.rim.load_state_dict(content["model"])
         self.average.load_state_dict(content["average"])
         self.optimizer.load_state_dict(content["optimizer"])
-        for generator, states in zip(self.dice, content["dice"], strict=True):
+        for generator, states in zip(self.generators, content["generators"], strict=True):
             generator.set_state(states[self.fabric.global_rank % len(states)])
 
 
-def initial_machine(settings: TrainingSettings) -> RIM:
+def initial_machine(settings: TrainingSettings) -> tuple[RIM, Architecture]:
     """The machine before training: the seed's (the global generator stays), or that of a file.
 
     Raises:
-        ValueError: the file holds another machine than the design.
+        ValueError: the file holds another machine than the one that is asked for.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        rim = settings.design.build()
     if settings.start_from is not None:
-        rim, design, _ = load_weights(settings.start_from)
-        if design != settings.design:
-            raise ValueError(
-                f"{settings.start_from} holds another machine: {design_to_json(design)}"
-            )
-    rim.recompute = settings.recompute
-    return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        rim, architecture, _ = load_weights(settings.start_from)
+        if settings.architecture not in (None, architecture):
+            found = architecture_to_json(architecture)
+            raise ValueError(f"{settings.start_from} holds another machine: {found}")
+    else:
+        architecture = settings.architecture or Architecture()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            rim = architecture.build()
+    rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return rim, architecture
 
 
 def split_parameters(rim: RIM) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
-from undegrade.restorers.architecture import Design, SplittingDesign
+from undegrade.restorers.architecture import Architecture
 from undegrade.training.mixture import Mixture
 
 
@@ -15,13 +15,14 @@ class TrainingSettings:
 
     Writes `weights.safetensors` (the moving average), `curve.csv` and checkpoints to `output`, and
     goes on from the newest whole checkpoint there, with the result of a training that was never
-    interrupted.
+    interrupted. On the command line `--architecture NAME` (universal, denoising, residual, gated)
+    chooses a machine, whose parts are then flags such as `--architecture.cell.middle 8`.
 
     Arguments:
         images: folders of pictures to train on.
         output: folder for what is written.
-        design: the machine; `SplittingDesign` is for every degradation, `MultiscaleDesign` takes
-            half the time and is enough for noise alone.
+        architecture: the machine; by default that of `start_from`, else `universal`. `denoising`
+            takes half the time and is enough for noise alone.
         mixture: the degradations, and how often each.
         start_from: file of weights to begin with instead of random ones.
         validate: folder of pictures for the validation curve; none without.
@@ -39,12 +40,13 @@ class TrainingSettings:
         average: decay of the moving average of the weights.
         scales: sizes of the copies of each picture.
         accumulate: batches per update.
-        precision: of lightning-fabric, such as "32-true" or "bf16-mixed".
+        precision: "32-true", "bf16-mixed" for bfloat16 in the network alone, or "auto" for that
+            where the device is made for it.
         accelerator: of lightning-fabric: "auto", "cpu" or "cuda".
         devices: processes per machine.
         nodes: machines.
         seed: decides everything that is drawn.
-        save_every: iterations between checkpoints (and validations).
+        save_every: iterations between checkpoints (and validations, and lines of the curve).
         seconds: stop (and save) after this time, to be continued; 0 means never.
         compile: compile the cell, which takes a minute and pays on a GPU.
         recompute: gradient checkpointing, where memory is short.
@@ -52,7 +54,7 @@ class TrainingSettings:
 
     images: tuple[Path, ...]
     output: Path
-    design: Design = field(default_factory=SplittingDesign)
+    architecture: Architecture | None = None
     mixture: Mixture = field(default_factory=Mixture)
     start_from: Path | None = None
     validate: Path | None = None
@@ -70,7 +72,7 @@ class TrainingSettings:
     average: float = 0.999
     scales: tuple[float, ...] = (1.0, 0.8, 0.6)
     accumulate: int = 1
-    precision: str = "32-true"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1

@@ -49,14 +49,14 @@ def train(settings: TrainingSettings, watch: Sequence[Watch] = ()) -> Path:
 
 
 def launch(settings: TrainingSettings) -> "Fabric":
-    """Lightning's Fabric for the devices and the precision of these settings, launched."""
+    """Lightning's Fabric for the devices of these settings, launched."""
     from lightning_fabric import Fabric
 
     fabric = Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.nodes,
-        precision=settings.precision,  # pyright: ignore[reportArgumentType]
+        precision="32-true",  # the cell alone may compute in another one, see `Unrolled`
     )
     fabric.launch()
     return fabric

@@ -1,4 +1,4 @@
-"""How good a machine is on pictures that it was not trained on."""
+"""Validation: how good a machine is on pictures that it was not trained on."""
 
 from collections.abc import Sequence
 from typing import final
@@ -7,10 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement
-from undegrade.core.objective import Fidelity
-from undegrade.core.solver import advance
 from undegrade.degradations.random import (
     Deblurring,
     Denoising,
@@ -20,6 +17,7 @@ from undegrade.degradations.random import (
 )
 from undegrade.learned.rim import RIM
 from undegrade.metrics.distortion import psnr
+from undegrade.restorers.recurrent_inference import restored_by
 from undegrade.training.mixture import Task
 
 
@@ -38,27 +36,20 @@ class Validation:
     def __init__(self, pictures: Sequence[np.ndarray], device: torch.device) -> None:
         self.pictures, self.device = list(pictures), device
 
-    def __call__(self, rim: RIM, steps: int, names: Sequence[str] = ()) -> dict[str, float]:
+    def __call__(self, rim: RIM, names: Sequence[str] = ()) -> dict[str, float]:
         """Mean PSNR in decibels for every degradation, or those named; none without pictures."""
         chosen = (names or tuple(DEGRADATIONS)) if self.pictures else ()
-        return {name: self._mean(rim, steps, name) for name in chosen}
+        return {name: self._mean(rim, name) for name in chosen}
 
-    @torch.no_grad()
-    def _mean(self, rim: RIM, steps: int, name: str) -> float:
+    def _mean(self, rim: RIM, name: str) -> float:
         values = list[Tensor]()
         for i, picture in enumerate(self.pictures):
             x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
             x, measurement = DEGRADATIONS[name].draw(x, torch.Generator().manual_seed(1000 + i))
-            values.append(psnr(restored(rim, steps, measurement, self.device).cpu(), x)[0])
+            y, A, eta = measurement.y, measurement.operator, measurement.likelihood
+            there = Measurement(y.to(self.device), A.to(self.device), eta.to(self.device))
+            values.append(psnr(restored_by(rim, there).x.cpu(), x)[0])
         return float(torch.stack(values).mean())
-
-
-def restored(rim: RIM, steps: int, measurement: Measurement, device: torch.device) -> Image:
-    """The machine's estimate after `steps` steps, clipped to [0, 1]."""
-    y = measurement.y.to(device)
-    operator, likelihood = measurement.operator.to(device), measurement.likelihood.to(device)
-    problem = Fidelity(operator, likelihood, y)
-    return advance(rim, problem, operator.initial(y), steps).x.clamp(0, 1)
 
 
 def _exactly(std: float) -> Range:

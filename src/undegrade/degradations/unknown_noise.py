@@ -1,0 +1,33 @@
+"""Noise of which nothing is known but that it is there."""
+
+import torch
+from torch import Tensor
+
+from undegrade.core.operator import Operator
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.noise_level import estimate_noise_std
+from undegrade.likelihoods.rounding import rounding_std
+
+
+def unknown_noise(y: Tensor, operator: Operator, bits: int = 8) -> Gaussian:
+    """White Gaussian noise, its level estimated from the entries of y that see anything of x.
+
+    Arguments:
+        y: what was measured.
+        operator: φ.
+        bits: of the file; the noise is at least that of rounding to them.
+
+    Raises:
+        ValueError: too few entries are seen.
+    """
+    seen = _seen(y, operator)
+    std = estimate_noise_std(y, None if bool(seen.all()) else seen)
+    return Gaussian(std.clamp(min=rounding_std(bits)))
+
+
+def _seen(y: Tensor, operator: Operator) -> Tensor:
+    """Where φ(x) depends on x at all: not at lost pixels."""
+    x = operator.initial(y)
+    generator = torch.Generator().manual_seed(0)
+    shift = torch.rand(x.shape[1:], generator=generator).to(x)  # no kernel maps this to 0
+    return operator(x) != operator(x + shift)

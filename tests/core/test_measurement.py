@@ -1,0 +1,123 @@
+"""Wrong use gets a sentence, as a person meets it: without the shape checks of the tests."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import undegrade as ud
+
+PICTURE = "y = torch.rand(1, 3, 24, 30); "
+RESTORE = "; ud.Variational(weight=9.0, iterations=3).restore(ud.Measurement(y, A, eta))"
+WRONG = {
+    "channels, height, width": (
+        "ud.Measurement(torch.rand(3, 24, 30))",
+        "(3, 24, 30): y[None] makes it",
+    ),
+    "height, width, channels": (
+        "ud.Measurement(torch.rand(24, 30, 3))",
+        "(24, 30, 3): y.permute(2, 0, 1)[None] makes it",
+    ),
+    "height, width": ("ud.Measurement(torch.rand(24, 30))", "y[None, None]"),
+    "channels last": (
+        "ud.Measurement(torch.rand(2, 24, 30, 3))",
+        "(2, 24, 30, 3): y.permute(0, 3, 1, 2) puts the channels first",
+    ),
+    "no batch behind a blur": (
+        PICTURE + "y, A, eta = y[0], ud.Blur(ud.gaussian_psf(1.0)), ud.Gaussian(0.1)" + RESTORE,
+        "(3, 24, 30): y[None] makes it",
+    ),
+    "no batch in a filter": (
+        PICTURE + "ud.Wiener().restore(ud.Measurement(y[0], ud.Identity(), ud.Gaussian(0.1)))",
+        "(3, 24, 30): y[None] makes it",
+    ),
+    "bytes": (PICTURE + "ud.Measurement((255 * y).byte())", "torch.uint8: give y / 255"),
+    "half precision": (PICTURE + "ud.Measurement(y.half())", "torch.float16: give y.float()"),
+    "an array": (
+        PICTURE + "ud.Measurement(y.numpy())",
+        "numpy.ndarray: torch.from_numpy(array.copy())",
+    ),
+    "an array with negative strides": (
+        PICTURE + "ud.Measurement(y.numpy()[..., ::-1])",
+        "numpy.ndarray: torch.from_numpy(array.copy())",
+    ),
+    "a list": ("ud.Measurement([[0.5]])", "builtins.list"),
+    "nothing": ("ud.Measurement(torch.rand(1, 3, 0, 4))", "at least one entry"),
+    "requires grad": (PICTURE + "ud.Measurement(y.requires_grad_())", "give y.detach()"),
+    "an operator elsewhere": (
+        PICTURE + "ud.Measurement(y, ud.Mask(torch.ones(24, 30)).to('meta'), ud.Gaussian(0.1))",
+        "device cpu, its operator on meta: move one of them, as in operator.to(y.device)",
+    ),
+    "a likelihood elsewhere": (
+        PICTURE + "ud.Measurement(y.to('meta'), ud.Identity(), ud.Gaussian(0.1))",
+        "device meta, its likelihood on cpu",
+    ),
+}
+SCRIPT = """
+import json, sys, torch, undegrade as ud
+said = {}
+for name, code in json.load(sys.stdin).items():
+    try:
+        exec(code)
+        said[name] = "nothing"
+    except Exception as error:
+        said[name] = f"{type(error).__name__}: {error}"
+print(json.dumps(said))
+"""
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, str]:
+    """What a fresh interpreter says to each wrong use."""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        input=json.dumps({name: code for name, (code, _) in WRONG.items()}),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_use_gets_a_sentence(said: dict[str, str], name: str) -> None:
+    assert said[name].startswith("ValueError: ")
+    assert "\n" not in said[name]
+    assert WRONG[name][1] in said[name]
+
+
+def _scene() -> torch.Tensor:
+    x = torch.zeros(1, 3, 64, 72)
+    x[..., 16:48, 20:60] = torch.tensor([0.9, 0.5, 0.2]).reshape(1, 3, 1, 1)
+    return x
+
+
+def test_a_picture_alone_has_noise_of_an_unknown_level() -> None:
+    y = ud.Gaussian(0.08).sample(_scene(), torch.Generator().manual_seed(0))
+    measurement = ud.Measurement(y)
+    assert isinstance(measurement.operator, ud.Identity)
+    assert isinstance(measurement.likelihood, ud.Gaussian)
+    assert measurement.likelihood.std.item() == pytest.approx(0.08, rel=0.1)
+
+
+def test_lost_pixels_do_not_count_in_the_estimate() -> None:
+    draw = torch.Generator().manual_seed(0)
+    seen = torch.rand(64, 72, generator=draw) > 0.5
+    y = ud.Mask(seen)(ud.Gaussian(0.08).sample(_scene() + 0.1, draw))
+    measurement = ud.Measurement(y, ud.Mask(seen))
+    assert isinstance(measurement.likelihood, ud.Gaussian)
+    assert measurement.likelihood.std.item() == pytest.approx(0.08, rel=0.15)
+
+
+@pytest.mark.parametrize("method", [ud.Variational(), ud.Quadratic(), ud.Wiener()])
+def test_strides_and_precisions_change_nothing(method: ud.Restorer) -> None:
+    y = ud.Gaussian(0.05).sample(_scene(), torch.Generator().manual_seed(0))
+    kernel, eta = ud.gaussian_psf(1.0), ud.Gaussian(0.05)
+    usual = method.restore(ud.Measurement(y, ud.Blur(kernel), eta)).x
+    turned = y.mT.contiguous().mT
+    assert not turned.is_contiguous()
+    strided = method.restore(ud.Measurement(turned, ud.Blur(kernel), eta)).x
+    torch.testing.assert_close(strided, usual, atol=1e-4, rtol=0)
+    double = method.restore(ud.Measurement(y, ud.Blur(kernel.double()), eta)).x
+    assert double.dtype == torch.float32
+    torch.testing.assert_close(double, usual, atol=1e-4, rtol=0)
