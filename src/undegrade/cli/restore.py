@@ -1,10 +1,11 @@
 """`undegrade restore IN... --output DIR`: restored pictures, traces, settings and a report."""
 
 import importlib.metadata
+import math
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Generic, TypeVar, final
 
@@ -28,7 +29,7 @@ from undegrade.evaluation.report import (
     write_report,
 )
 from undegrade.evaluation.restoration import Trial, run_trial
-from undegrade.evaluation.wording import noise_in_words
+from undegrade.evaluation.wording import level_found, noise_in_words
 from undegrade.files.atomic import appearing_in
 from undegrade.files.picture import Picture, list_pictures, read_image, read_picture, write_picture
 from undegrade.files.tables import write_settings, write_trace
@@ -51,6 +52,8 @@ class Restore(Generic[M]):
         output: folder for what is written.
         degradation: the description that `degrade` wrote, for all pictures.
         method: see `undegrade methods`; it decides the last group of options.
+        strength: the noise is taken for so many times what it is said or found to be: more
+            than 1 smooths more, less keeps more. Every method goes by it.
         reference: the truth, or a folder that has it under the same names; scores are against it.
         known: what is known of the degradation.
         settings: of the method.
@@ -60,6 +63,7 @@ class Restore(Generic[M]):
     output: Annotated[Path, conf.arg(metavar="DIR")]
     degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
     method: Annotated[str, conf.arg(metavar="NAME")] = _DEFAULT_METHOD
+    strength: Annotated[float, conf.arg(metavar="FACTOR")] = 1.0
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE")] = None
     known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
         default_factory=DegradationFlags
@@ -76,6 +80,7 @@ class Attempted:
         picture: its content.
         known: its degradation.
         noise: the likelihood, with the level that was given or estimated, in words.
+        note: what to say of it where it was estimated; else nothing.
         truth: the reference.
         trial: the restoration.
     """
@@ -84,6 +89,7 @@ class Attempted:
     picture: Picture
     known: DegradationSource
     noise: str
+    note: str
     truth: Image | None
     trial: Trial
 
@@ -104,6 +110,8 @@ def restore(command: Restore[M], args: Sequence[str]) -> int:
         OSError: something cannot be written.
         ValueError: the command makes no sense, whatever the pictures are.
     """
+    if not 0 < command.strength < math.inf:
+        raise ValueError(f"--strength is a positive factor such as 1.5, got {command.strength}")
     sources = _sources(command)
     described = None if command.degradation is None else read_known(command.degradation)
     call = shlex.join(["undegrade", "restore", *args])
@@ -157,12 +165,21 @@ def _attempt(
     known = find_known(source, picture.pixels, described, command.known)
     truth = _truth(command.reference, source, known)
     measurement = known.degradation.measurement(picture.pixels)
+    found = known.degradation.likelihood is None
+    note = level_found(measurement.likelihood) if found else ""
+    measurement = replace(measurement, likelihood=measurement.likelihood.stronger(command.strength))
     trial = run_trial(command.settings, measurement, truth, (bar.observe,))
     if not bool(trial.result.x.isfinite().all()):
         raise ValueError(f"{source} is not restored; {trial.result.status[0].value}")
     noise = noise_in_words(measurement.likelihood)
     return Attempted(
-        source=source, picture=picture, known=known, noise=noise, truth=truth, trial=trial
+        source=source,
+        picture=picture,
+        known=known,
+        noise=noise,
+        note=note,
+        truth=truth,
+        trial=trial,
     )
 
 
@@ -189,6 +206,8 @@ def _write(folder: Path, done: Attempted, settings: dict[str, object]) -> None:
         write_settings(temporary / "settings.json", settings)
     scored = "" if score.psnr is None else f"  {score.psnr:.2f} dB"
     sys.stdout.write(f"{target}{scored}  {done.trial.seconds:.1f} s  {result.status[0].value}\n")
+    if done.note:
+        sys.stdout.write(f"  {done.note}\n")
 
 
 def _entry(done: Attempted) -> dict[str, object]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 Image: TypeAlias = Float[Tensor, "b c h w"]
 PerSample: TypeAlias = Float[Tensor, "b"]
+Number: TypeAlias = Float[Tensor, ""]
 
 
 def dot(x: Float[Tensor, "b *n"], y: Float[Tensor, "b *n"]) -> PerSample:

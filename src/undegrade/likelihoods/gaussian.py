@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, dot, per_sample
+from undegrade.core.image import Number, PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
 from undegrade.likelihoods.noise import Noise
 
@@ -24,7 +24,7 @@ class Gaussian(Likelihood):
 
     std: Tensor
 
-    def __init__(self, std: float | PerSample) -> None:
+    def __init__(self, std: float | PerSample | Number) -> None:
         super().__init__()
         values = torch.as_tensor(std)
         if not bool((values > 0).all()):
@@ -41,30 +41,41 @@ class Gaussian(Likelihood):
             device=generator.device,
             dtype=prediction.dtype,
         )
-        return prediction + per_sample(self.std, prediction) * noise.to(prediction)
+        return prediction + self._std(prediction) * noise.to(prediction)
 
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
         difference = prediction - y
-        return 0.5 * dot(difference, difference) / self.std.to(difference).square()
+        value = 0.5 * dot(difference, difference)
+        return value / self._std(value).square()
 
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
         difference = prediction - y
         del prediction  # room for what comes
-        variance = self.std.to(difference).square()
-        value = 0.5 * dot(difference, difference) / variance
-        return value, difference / per_sample(variance, difference)
+        value = 0.5 * dot(difference, difference)
+        return value / self._std(value).square(), difference / self._std(difference).square()
 
     def precision(self, y: Tensor) -> Tensor:
-        return per_sample(self.std, y).square().reciprocal().expand_as(y)
+        return self._std(y).square().reciprocal().expand_as(y)
+
+    def stronger(self, factor: float) -> "Gaussian":
+        return Gaussian(factor * self.std)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step/std²."""
-        t = per_sample(step, v) / per_sample(self.std, v).square()
+        t = per_sample(step, v) / self._std(v).square()
         return (v + t * y) / (1 + t)
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """⟨p, y⟩ + ½ std² ‖p‖²."""
-        return dot(p, y + 0.5 * per_sample(self.std, p).square() * p)
+        return dot(p, y + 0.5 * self._std(p).square() * p)
+
+    def _std(self, like: Tensor) -> Tensor:
+        if self.std.numel() not in (1, len(like)):
+            raise ValueError(
+                f"expected one standard deviation, or one per sample of {len(like)}, "
+                f"got {self.std.tolist()}: channels have no level of their own"
+            )
+        return per_sample(self.std, like)
 
 
 NOISE = Noise(

@@ -33,7 +33,9 @@ def estimate_noise_std(y: Image, observed: Tensor | None = None) -> PerSample:
     they hold little of it, and the picture of half the size is asked: what its flattest fiftieth
     varies by, unless patches differ too much among each other for that to be noise.
 
-    Measured on CBSD68: FIGURES
+    On CBSD68 at σ = 5, 10, 25, 50 (/255) the mean error is 5, 2, 1, 1 %, with 8 bits 6, 3, 2, 3 %
+    (`python -m benchmarks.noise_level`); a picture full of texture at a low noise level is
+    overrated by up to a half.
 
     References:
         Donoho and Johnstone, Ideal spatial adaptation by wavelet shrinkage (1994), for the median.
