@@ -6,6 +6,7 @@ import sys
 NAMES = (
     "tv_speed",
     "memory",
+    "gauss_newton",
     "busy",
     "noise_level",
     "solver_choice",

@@ -17,7 +17,8 @@ import torch
 import undegrade as ud
 from benchmarks import table
 from benchmarks.tv_protocols import TASKS
-from undegrade.core.solver import Solver, Stop
+from undegrade.core.solver import Solver
+from undegrade.core.stopping import Stop
 
 TOLERANCE = ud.Variational().tolerance
 

@@ -1,12 +1,13 @@
 """Rows of figures: printed while they come, kept as CSV and Markdown in benchmarks/results."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 import undegrade as ud
+from undegrade.files.codecs import SUFFIXES
+from undegrade.files.tables import write_rows
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"
@@ -17,10 +18,7 @@ def write(name: str, command: str, rows: Sequence[Row]) -> None:
     """Replace results/NAME.csv and results/NAME.md, and print the table."""
     RESULTS.mkdir(exist_ok=True)
     columns = list(rows[0])
-    with (RESULTS / f"{name}.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(RESULTS / f"{name}.csv", rows)
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row[c]) for c in columns) + " |" for row in rows]
     text = "\n".join([f"`{command}`", "", *lines, ""])
@@ -38,7 +36,7 @@ def pictures(folder: str, every: int = 1) -> list[tuple[int, Path]]:
     Raises:
         FileNotFoundError: the folder is not there.
     """
-    paths = sorted(p for p in (DATA / folder).iterdir() if p.suffix.lower() in {".png", ".jpg"})
+    paths = sorted(p for p in (DATA / folder).iterdir() if p.suffix.lower() in SUFFIXES)
     return list(enumerate(paths))[::every]
 
 

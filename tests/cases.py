@@ -30,7 +30,7 @@ from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
-from undegrade.operators.physics import LinearPhysics, Physics
+from undegrade.operators.physics import LinearPhysics, from_physics
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
 from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
@@ -43,7 +43,7 @@ from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariat
 from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
-from undegrade.solvers.dualized import Dualized, Score, Stack, dualize
+from undegrade.solvers.dualized import Dualized, Score, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
@@ -176,7 +176,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
     "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
-    "physics": OperatorCase(Physics(Squares(), start=lambda y: y / 2)),
+    "physics": OperatorCase(from_physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
     "low resolution in closed form 2": OperatorCase(LowResolution(_psf(3, 5), 2), (2, 3, 8, 6)),
     "low resolution in closed form 3": OperatorCase(
@@ -314,12 +314,6 @@ def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any
     return Objective(LeastSquares(A, y, std), prior, 10 * weight)
 
 
-def _dualized(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
-    """The same saddle with the fidelity on the dual side too; the box is wide enough to be idle."""
-    prior = TotalVariation("isotropic", smoothing=100.0)
-    return dualize(Objective(Fidelity(A, Gaussian(std), y), prior, 100 * weight), y, Box(-3, 3))
-
-
 SOLVERS: dict[str, SolverCase] = {
     "gradient descent": SolverCase(GradientDescent(), _smooth, 1e-13),
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
@@ -332,6 +326,9 @@ SOLVERS: dict[str, SolverCase] = {
     ),
     "primal-dual": SolverCase(PrimalDual(ratio=10.0), _saddle, 1e-9),
 }
+
+
+SMOOTH = {name: case for name, case in SOLVERS.items() if case.problem is _smooth}
 
 
 def _untrained(architecture: Architecture) -> RIM:

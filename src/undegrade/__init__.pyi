@@ -4,6 +4,7 @@ from .core.functional import Functional as Functional
 from .core.functional import Proximable as Proximable
 from .core.image import Image as Image
 from .core.image import PerSample as PerSample
+from .core.image import Vector as Vector
 from .core.least_squares import LeastSquares as LeastSquares
 from .core.likelihood import Likelihood as Likelihood
 from .core.measurement import Measurement as Measurement
@@ -15,10 +16,14 @@ from .core.operator import Operator as Operator
 from .core.solver import Observer as Observer
 from .core.solver import Result as Result
 from .core.solver import Solver as Solver
-from .core.solver import State as State
-from .core.solver import Status as Status
+from .core.solver import advance as advance
 from .core.solver import solve as solve
-from .core.solver import until as until
+from .core.stopping import Patience as Patience
+from .core.stopping import State as State
+from .core.stopping import Status as Status
+from .core.stopping import Until as Until
+from .core.stopping import any_of as any_of
+from .core.stopping import until as until
 from .degradations.degradation import Degradation as Degradation
 from .degradations.description import read_description as read_description
 from .degradations.description import write_description as write_description
@@ -63,7 +68,6 @@ from .operators.identity import Identity as Identity
 from .operators.low_resolution import LowResolution as LowResolution
 from .operators.mask import Mask as Mask
 from .operators.physics import LinearPhysics as LinearPhysics
-from .operators.physics import Physics as Physics
 from .operators.physics import from_physics as from_physics
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid

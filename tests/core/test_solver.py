@@ -1,13 +1,16 @@
 """The one loop, its stopping rule, and what it keeps of samples that stopped."""
 
 import math
+import time
 from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from undegrade.core.solver import State, Status, solve, until
+from undegrade.core.image import per_sample
+from undegrade.core.solver import solve
+from undegrade.core.stopping import State, Status, until
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,14 @@ class Halving:
     floor: float = 0.0
     break_at: float = -1.0  # x of a sample whose residual comes to this becomes infinite
 
-    def init(self, problem: Tensor, x0: Tensor) -> Halved:
+    def init(self, problem: Tensor, x0: Tensor, near: Halved | None = None) -> Halved:
+        del near
         return Halved(x0, problem)
 
     def step(self, problem: Tensor, state: Halved) -> Halved:
         del problem
         residual = (state.residual / 2).clamp(min=self.floor)
-        broken = (residual == self.break_at).reshape(-1, 1, 1, 1)
+        broken = (residual == self.break_at).reshape(-1, *(1,) * (state.x.ndim - 1))
         return replace(state, x=(state.x + 1).masked_fill(broken, math.inf), residual=residual)
 
 
@@ -65,12 +69,13 @@ def test_a_residual_that_no_longer_moves_is_called_stalled():
     assert result.iterations == (2, 4, 8)  # three looks in a row at the same number
 
 
-def test_an_iterate_that_is_not_finite_is_called_diverged():
+def test_an_iterate_that_is_not_finite_is_called_diverged_and_the_last_finite_one_is_kept():
     solver = Halving(break_at=1.0)
     result = solve(solver, RESIDUALS, X0, stop=until(iterations=100, residual=0.01))
     assert result.status == (Status.CONVERGED, Status.DIVERGED, Status.DIVERGED)
     assert result.iterations == (7, 2, 6)
-    assert result.x[0].item() == 7
+    assert result.x.flatten().tolist() == [7, 1, 5]
+    assert result.state.x[1:].isinf().all()
 
 
 def test_a_residual_that_is_no_number_is_called_diverged():
@@ -93,11 +98,30 @@ def test_a_stopping_rule_can_be_used_again():
     assert first.iterations == second.iterations
 
 
-def test_going_on_from_a_state_counts_from_zero():
+def test_going_on_from_a_result_counts_on():
     part = solve(Halving(), RESIDUALS, X0, stop=until(iterations=2))
-    rest = solve(Halving(), RESIDUALS, state=part.state, stop=until(iterations=100, residual=0.5))
-    assert rest.iterations == (0, 1, 5)
+    rest = solve(Halving(), RESIDUALS, start=part, stop=until(iterations=100, residual=0.5))
+    assert rest.iterations == (2, 3, 7)
     assert rest.x.flatten().tolist() == [2, 3, 7]
+    assert rest.seconds > part.seconds
+    assert [record.iteration for record in rest.trace] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_going_on_without_a_budget_left_gives_the_same_again():
+    part = solve(Halving(break_at=1.0), RESIDUALS, X0, stop=until(iterations=4))
+    rest = solve(Halving(break_at=1.0), RESIDUALS, start=part, stop=until(iterations=4))
+    assert rest.status == part.status
+    assert torch.equal(rest.x, part.x)
+    assert rest.x.isfinite().all()  # what was kept, not what the state of a diverged sample is
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (1, 2, 3, 4)], ids=str)
+def test_the_variable_is_any_tensor_per_sample(shape):
+    x0 = torch.zeros(3, *shape)
+    result = solve(Halving(), RESIDUALS, x0, stop=until(iterations=100, residual=0.5))
+    assert result.iterations == (1, 3, 7)  # the first two stop earlier
+    assert result.x.shape == x0.shape
+    assert torch.equal(result.x, x0 + per_sample(torch.tensor([1.0, 3.0, 7.0]), x0))
 
 
 def test_the_trace_has_what_observers_saw():
@@ -115,10 +139,16 @@ def test_the_trace_has_what_observers_saw():
     assert result.seconds >= seconds[-1]
 
 
+def test_observers_cost_no_time():
+    def slow(iteration: int, state: State) -> dict[str, Tensor]:
+        time.sleep(0.2)
+        return {"iteration": 0 * state.residual + iteration}
+
+    result = solve(Halving(), RESIDUALS, X0, stop=until(iterations=2), observe=[slow])
+    assert result.seconds < 0.1
+    assert result.trace[-1].seconds < 0.1
+
+
 def test_bad_calls_say_what_was_expected():
-    with pytest.raises(ValueError, match="x0, or the state"):
+    with pytest.raises(ValueError, match="x0, or an earlier result"):
         solve(Halving(), RESIDUALS, stop=until(iterations=1))
-    with pytest.raises(ValueError, match="got -1 and 1"):
-        until(iterations=-1)
-    with pytest.raises(ValueError, match="got 1 and 0"):
-        until(iterations=1, every=0)

@@ -11,7 +11,8 @@ import torch
 
 from undegrade.cli.demo import Demonstration, demonstrate
 from undegrade.core.measurement import Measurement
-from undegrade.core.solver import Observer, Result, Status
+from undegrade.core.solver import Observer, Result
+from undegrade.core.stopping import Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.benchmark import Benchmark, as_markdown, means, run_benchmark
 from undegrade.files.picture import write_image

@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from undegrade.core.measurement import Measurement
-from undegrade.core.solver import Record, Result, Status
+from undegrade.core.solver import Record, Result
+from undegrade.core.stopping import Status
 from undegrade.evaluation.curves import Curve, draw
 from undegrade.evaluation.report import (
     Case,

@@ -67,6 +67,15 @@ def test_the_hessian_is_the_slope_of_the_gradient(name):
 
 
 @every
+def test_the_curvature_is_symmetric_and_positive(name):
+    case, f, x = parts(name)
+    curved = f.curvature(x)
+    u, v = uniform(*case.shape, seed=3) - 0.5, uniform(*case.shape, seed=4) - 0.5
+    torch.testing.assert_close(dot(u, curved(v)), dot(curved(u), v))
+    assert (dot(u, curved(u)) >= -1e-9 * dot(u, u)).all()
+
+
+@every
 def test_the_gradient_can_be_differentiated(name):
     _, f, x = parts(name)
     x = x.requires_grad_()

@@ -8,7 +8,8 @@ import torch
 
 from tests.cases import LEARNED, uniform
 from undegrade.core.objective import Fidelity
-from undegrade.core.solver import Solver, Status, solve, until
+from undegrade.core.solver import Solver, solve
+from undegrade.core.stopping import Status, until
 from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
@@ -48,7 +49,7 @@ def test_it_is_a_solver(rim):
 def test_n_then_m_iterations_are_n_plus_m(rim, problem):
     whole = solve(rim, problem, start(problem), stop=until(iterations=3))
     part = solve(rim, problem, start(problem), stop=until(iterations=2))
-    rest = solve(rim, problem, state=part.state, stop=until(iterations=1))
+    rest = solve(rim, problem, start=part, stop=until(iterations=3))
     assert torch.equal(whole.x, rest.x)
     assert whole.status == (Status.EXHAUSTED,) * 2
 

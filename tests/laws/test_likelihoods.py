@@ -48,6 +48,28 @@ def test_stronger_noise_is_the_same_with_larger_deviations(case, likelihood):
     torch.testing.assert_close(variance(stronger), 2.25 * variance(likelihood), rtol=0.05, atol=0)
 
 
+def test_curvature_is_the_information_or_majorizes(case, likelihood):
+    """E[−∂² log p] at the truth where −log p is smooth; at kinks a parabola from above."""
+    u = case.prediction()
+    if likelihood.smooth:
+        generator = torch.Generator().manual_seed(0)
+        seen, expected = torch.zeros_like(u), torch.zeros_like(u)
+        for _ in range(400):
+            y = likelihood.sample(u, generator)
+            seen += likelihood.value_and_grad(u, y)[1].square()  # its mean is the information
+            expected += likelihood.curvature(u, y)
+        torch.testing.assert_close(seen.mean(), expected.mean(), rtol=0.05, atol=0)
+        return
+    y = case.measured()
+    value, slope = likelihood.value_and_grad(u, y)
+    curved = likelihood.curvature(u, y)
+    # across the kink, to where |u − y| is the same again: there the parabola touches once more
+    for reach in (0.5, 1.0, 2.0, 3.0):
+        step = reach * (y - u)
+        above = value + dot(slope, step) + 0.5 * dot(step, curved * step)
+        assert (likelihood(u + step, y) <= above + 1e-3 * value).all()
+
+
 def test_prox_minimizes(case, likelihood):
     v, y = case.prediction(seed=5) * 1.5 - 0.3, case.measured()
     for step in (1e-5, 1e-3, torch.tensor([1e-4, 0.1], dtype=torch.float64)):
@@ -99,6 +121,8 @@ def test_one_image_never_depends_on_its_neighbors(case, likelihood):
         torch.testing.assert_close(likelihood(u, y)[i], alone(one, seen)[0])
         torch.testing.assert_close(likelihood.prox(u, y, 0.1)[i], alone.prox(one, seen, 0.1)[0])
         torch.testing.assert_close(likelihood.precision(y)[i], alone.precision(seen)[0])
+        curved = alone.curvature(one, seen)
+        torch.testing.assert_close(likelihood.curvature(u, y)[i], curved[0])
         p = likelihood.value_and_grad(u, y)[1]
         torch.testing.assert_close(
             likelihood.conjugate(p, y)[i], alone.conjugate(p[i : i + 1], seen)[0]
@@ -134,7 +158,7 @@ def test_arguments_stay_as_they_were(case, likelihood):
     u, y = case.prediction(seed=5), case.measured()
     before = u.clone(), y.clone()
     likelihood(u, y), likelihood.value_and_grad(u, y), likelihood.prox(u, y, 0.1)
-    likelihood.conjugate(u, y), likelihood.precision(y)
+    likelihood.conjugate(u, y), likelihood.precision(y), likelihood.curvature(u, y)
     likelihood.sample(u, torch.Generator().manual_seed(0))
     assert torch.equal(u, before[0])
     assert torch.equal(y, before[1])

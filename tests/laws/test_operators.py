@@ -9,6 +9,7 @@ from torch import Tensor
 from tests.cases import OPERATORS, OperatorCase, uniform
 from undegrade.core.image import dot, norm
 from undegrade.core.operator import LinearOperator, Operator
+from undegrade.operators.function import Function
 
 LINEAR = {n: c for n, c in OPERATORS.items() if isinstance(c.operator, LinearOperator)}
 
@@ -40,25 +41,66 @@ def test_adjoint_is_the_transpose(linear):
 
 def test_adjoint_agrees_with_autograd(linear):
     A, x, y = linear.operator, linear.image(), measurement(linear)
-    torch.testing.assert_close(A.adjoint(y), Operator.vjp(A, x, y))
+    torch.testing.assert_close(A.adjoint(y), torch.func.vjp(A, x)[1](y)[0])
 
 
-def test_jvp_is_the_directional_derivative(case):
+def test_a_linear_operator_is_its_own_jacobian(linear):
+    A, x = linear.operator, linear.image()
+    value, jacobian = A.linearize(x)
+    assert jacobian is A
+    assert torch.equal(value, A(x))
+
+
+def test_the_jacobian_is_the_directional_derivative(case):
+    A, x = case.operator, case.image(1)
+    value, jacobian = A.linearize(x)
+    torch.testing.assert_close(value, A(x))
+    for seed in (2, 3):  # a product leaves the next one as it would have been
+        u, step = case.image(seed), 1e-6
+        slope = (A(x + step * u) - A(x - step * u)) / (2 * step)
+        torch.testing.assert_close(jacobian(u), slope, rtol=1e-7, atol=1e-7)
+
+
+def test_the_jacobian_has_its_transpose(case):
+    A, u, v = case.operator, case.image(2), measurement(case)
+    jacobian = A.linearize(case.image(1))[1]
+    for _ in range(2):
+        torch.testing.assert_close(dot(jacobian(u), v), dot(u, jacobian.adjoint(v)))
+
+
+def test_the_jacobian_is_linear_and_has_a_first_estimate(case):
+    jacobian, u, v = case.operator.linearize(case.image(1))[1], case.image(2), case.image(3)
+    torch.testing.assert_close(jacobian(2 * u - 3 * v), 2 * jacobian(u) - 3 * jacobian(v))
+    assert jacobian.initial(jacobian(u)).shape == u.shape
+
+
+def test_the_jacobian_never_evaluates_the_operator_again():
+    calls = []
+
+    def call(x: Tensor) -> Tensor:
+        calls.append(1)
+        return x**2
+
+    jacobian = Function(call).linearize(uniform(2, 1, 3, 4))[1]
+    for _ in range(3):
+        jacobian.adjoint(jacobian(uniform(2, 1, 3, 4, seed=1)))
+    assert len(calls) == 1
+
+
+def test_products_with_the_jacobian_can_be_differentiated(case):
     A, x, u = case.operator, case.image(1), case.image(2)
-    step = 1e-6
-    torch.testing.assert_close(
-        A.jvp(x, u), (A(x + step * u) - A(x - step * u)) / (2 * step), rtol=1e-7, atol=1e-7
-    )
 
+    def products(x: Tensor, u: Tensor) -> Tensor:
+        jacobian = A.linearize(x)[1]
+        return jacobian.adjoint(jacobian(u).sin())
 
-def test_jvp_and_vjp_are_dual(case):
-    A, x, u, v = case.operator, case.image(1), case.image(2), measurement(case)
-    torch.testing.assert_close(dot(A.jvp(x, u), v), dot(u, A.vjp(x, v)))
+    inputs = x.requires_grad_(), u.requires_grad_()
+    assert torch.autograd.gradcheck(products, inputs, fast_mode=True)
 
 
 def test_forward_mode_reaches_through(case):
     A, x, u = case.operator, case.image(1), case.image(2)
-    torch.testing.assert_close(Operator.jvp(A, x, u), A.jvp(x, u))
+    torch.testing.assert_close(torch.func.jvp(A, (x,), (u,))[1], A.linearize(x)[1](u))
 
 
 def test_one_image_never_depends_on_its_neighbors(case):
@@ -67,7 +109,8 @@ def test_one_image_never_depends_on_its_neighbors(case):
     for i in range(len(x)):
         alone, one = _member(A, i, len(x)), x[i : i + 1]
         torch.testing.assert_close(alone(one)[0], y[i])
-        torch.testing.assert_close(alone.vjp(one, v[i : i + 1])[0], A.vjp(x, v)[i])
+        pulled = alone.linearize(one)[1].adjoint(v[i : i + 1])
+        torch.testing.assert_close(pulled[0], A.linearize(x)[1].adjoint(v)[i])
         torch.testing.assert_close(alone.initial(v[i : i + 1])[0], A.initial(v)[i])
 
 
@@ -101,7 +144,7 @@ def test_everything_follows_the_dtype_of_its_input(case):
     y = A(x.float())
     assert y.dtype == torch.float32
     torch.testing.assert_close(y.double(), A(x), rtol=1e-4, atol=1e-5)
-    assert A.vjp(x.float(), y).dtype == torch.float32
+    assert A.linearize(x.float())[1].adjoint(y).dtype == torch.float32
     assert A.initial(y).dtype == torch.float32
 
 
@@ -121,7 +164,8 @@ def test_a_copy_and_a_reloaded_one_do_the_same(case):
 def test_arguments_stay_as_they_were(case):
     A, x, v = case.operator, case.image(), measurement(case)
     before = x.clone(), v.clone()
-    A(x), A.vjp(x, v), A.jvp(x, x), A.initial(v)
+    jacobian = A.linearize(x)[1]
+    A(x), jacobian.adjoint(v), jacobian(x), A.initial(v)
     assert torch.equal(x, before[0])
     assert torch.equal(v, before[1])
 
@@ -129,14 +173,14 @@ def test_arguments_stay_as_they_were(case):
 def test_nothing_is_remembered_that_changes_a_result(case):
     """Calls under other circumstances in between leave the result bit for bit as it was."""
     A, x, v = case.operator, case.image(), measurement(case)
-    before = A(x), A.vjp(x, v)
+    before = A(x), A.linearize(x)[1].adjoint(v)
     with torch.inference_mode():
-        A(x.clone()), A.vjp(x.clone(), v.clone())
+        A(x.clone()), A.linearize(x.clone())[1].adjoint(v.clone())
     torch.func.vmap(lambda u: A(u))(x[None])
     A(x.float())
     torch.func.grad(lambda u: A(u).sum())(x)
     assert torch.equal(A(x), before[0])
-    assert torch.equal(A.vjp(x, v), before[1])
+    assert torch.equal(A.linearize(x)[1].adjoint(v), before[1])
 
 
 def _member(A: Operator, i: int, batch: int) -> Operator:

@@ -7,8 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.cases import SOLVERS, SolverCase
-from undegrade.core.solver import Solver, State, Status, Stop, advance, solve, until
+from tests.cases import SMOOTH, SOLVERS, SolverCase, uniform
+from undegrade.core.functional import Functional, Proximable
+from undegrade.core.objective import Objective
+from undegrade.core.solver import Solver, advance, solve
+from undegrade.core.stopping import State, Status, Until, until
+from undegrade.priors.box import Box
 from undegrade.priors.finite_difference import FiniteDifference
 
 BATCH = slice(None)
@@ -19,20 +23,19 @@ def case(request: pytest.FixtureRequest) -> SolverCase:
     return request.param
 
 
-def closed_form(case: SolverCase, rows: slice = BATCH) -> Tensor:
+def closed_form(case: SolverCase, y: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
     """(AᵀA/std² + λ∇ᵀ∇)⁻¹ Aᵀy/std², with matrices."""
-    y, answers = case.measured(rows), []
+    y, answers = case.measured(BATCH) if y is None else y, []
     basis = torch.eye(y[0].numel(), dtype=y.dtype).reshape(-1, *y.shape[1:])
     slope = FiniteDifference()(basis).flatten(1).T
-    for i, weight in enumerate(case.weight(rows)):
-        one = slice(*rows.indices(2))
-        A = case.operator(slice(one.start + i, one.start + i + 1))(basis).flatten(1).T
+    for i, weight in enumerate(case.weight(BATCH) if weights is None else weights):
+        A = case.operator(slice(i, i + 1))(basis).flatten(1).T
         hessian = A.T @ A / case.std**2 + weight * slope.T @ slope
         answers.append(torch.linalg.solve(hessian, A.T @ y[i].flatten() / case.std**2))
     return torch.stack(answers).reshape(y.shape)
 
 
-def to_the_end(case: SolverCase, tolerance: float | None = None) -> Stop:
+def to_the_end(case: SolverCase, tolerance: float | None = None) -> Until:
     return until(iterations=case.iterations, residual=tolerance or case.tolerance)
 
 
@@ -59,8 +62,10 @@ def test_n_then_m_iterations_are_n_plus_m(case):
     problem, x0 = case.quadratic(), case.start()
     whole = solve(case.solver, problem, x0, stop=until(iterations=7))
     part = solve(case.solver, problem, x0, stop=until(iterations=4))
-    rest = solve(case.solver, problem, state=part.state, stop=until(iterations=3))
+    rest = solve(case.solver, problem, start=part, stop=until(iterations=7))
     assert torch.equal(whole.x, rest.x)
+    assert whole.iterations == rest.iterations
+    assert [r.iteration for r in whole.trace] == [r.iteration for r in rest.trace]
     assert torch.equal(whole.state.residual, rest.state.residual)
 
 
@@ -101,6 +106,7 @@ def test_what_is_not_finite_diverges_and_leaves_its_neighbor_alone(case):
     result = solve(case.solver, case.quadratic(y=broken), case.start(), stop=stop)
     assert result.status == (Status.CONVERGED, Status.DIVERGED)
     assert result.iterations[1] <= 1
+    assert result.x.isfinite().all()
     alone = solve(case.solver, case.quadratic(slice(0, 1)), case.start()[:1], stop=stop)
     assert alone.iterations == result.iterations[:1]
     torch.testing.assert_close(alone.x, result.x[:1], rtol=1e-7, atol=1e-7)
@@ -159,3 +165,93 @@ def test_nothing_to_restore_is_restored_at_once(case):
     result = solve(case.solver, case.quadratic(y=black), black, stop=to_the_end(case))
     assert same(result.x, black)
     assert set(result.status) <= {Status.CONVERGED, Status.STALLED}
+
+
+def test_a_constraint_is_kept_or_refused(case):
+    """Kept: the result is in the box, and no step along −∇ inside the box leads away from it."""
+    problem, box, stop = case.quadratic(), Box(0.4, 0.6), to_the_end(case)
+    problem.constraint = box
+    free = closed_form(case)
+    assert not torch.equal(box.prox(free, 1.0), free)  # or the law would be idle
+    try:
+        x = solve(case.solver, problem, case.start(), stop=stop).x
+    except ValueError as refusal:
+        assert "takes no constraint, got Box; " in str(refusal)
+    else:
+        assert torch.equal(box.prox(x, 1.0), x)
+        ahead = box.prox(x - 2e-3 * problem.grad(x), 1.0)  # about the inverse of the curvature
+        torch.testing.assert_close(ahead, x, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("of", ["weight", "measurement"])
+def test_a_derivative_is_right_or_refused(case, of):
+    """Through all iterations to the minimum, against differences of the closed form."""
+    weight, y, small = case.weight(BATCH), case.measured(BATCH), 1e-4
+    towards = uniform(*y.shape, seed=3) if of == "measurement" else weight
+    ahead, behind = (
+        closed_form(case, y + step * towards, weight)
+        if of == "measurement"
+        else closed_form(case, y, weight + step * towards)
+        for step in (small, -small)
+    )
+    probe = uniform(*y.shape, seed=4)
+    expected = (probe * (ahead - behind)).sum() / (2 * small)
+    followed = (weight if of == "weight" else y).clone().requires_grad_()
+    problem = case.problem(
+        case.operator(BATCH),
+        case.std,
+        followed if of == "measurement" else y,
+        followed if of == "weight" else weight,
+    )
+    with torch.no_grad():
+        part = solve(case.solver, problem, case.start(), stop=until(iterations=2))
+    try:
+        x = solve(case.solver, problem, case.start(), stop=to_the_end(case)).x
+    except ValueError as refusal:
+        assert "gives no derivatives" in str(refusal)
+        with pytest.raises(ValueError, match="gives no derivatives"):
+            solve(case.solver, problem, start=part, stop=to_the_end(case))
+        with pytest.raises(ValueError, match="gives no derivatives"):
+            advance(case.solver, problem, case.start(), 1)
+    else:
+        (gradient,) = torch.autograd.grad((probe * x).sum(), followed)
+        torch.testing.assert_close((gradient * towards).sum(), expected, rtol=5e-3, atol=1e-6)
+
+
+class Flat(Proximable):
+    """A functional of images, as one of vectors (b, n)."""
+
+    def __init__(self, inner: Proximable | Functional, shape: torch.Size) -> None:
+        super().__init__()
+        self.inner, self.shape = inner, shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x.unflatten(1, self.shape))
+
+    def prox(self, v: Tensor, step: float | Tensor) -> Tensor:
+        return self.inner.prox(v.unflatten(1, self.shape), step).flatten(1)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_variable_may_be_any_vector(name):
+    case, x0 = SMOOTH[name], SMOOTH[name].start()
+    image, stop = case.quadratic(), to_the_end(case, 100 * case.tolerance)
+    parts = (Flat(part, x0.shape[1:]) for part in (image.fidelity, image.prior))
+    result = solve(case.solver, Objective(*parts, image.weight), x0.flatten(1), stop=stop)
+    expected = solve(case.solver, image, x0, stop=stop)
+    assert result.x.shape == (2, 30)
+    assert result.iterations[0] != result.iterations[1]  # or no sample waits for the other
+    torch.testing.assert_close(result.x, expected.x.flatten(1), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["primal-dual", "preconditioned primal-dual"])
+def test_a_state_nearby_saves_iterations_and_stays_as_it_was(name):
+    case = SOLVERS[name]
+    problem, stop = case.quadratic(), to_the_end(case)
+    far = solve(case.solver, problem, case.start(), stop=stop)
+    near = advance(case.solver, problem, far.x, 30, near=far.state)
+    cold = advance(case.solver, problem, far.x, 30)
+    before = far.state.p.clone()
+    best = closed_form(case)
+    assert (near.x - best).norm() < 1e-2 * (cold.x - best).norm()
+    assert torch.equal(far.state.p, before)

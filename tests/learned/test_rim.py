@@ -6,7 +6,8 @@ import torch
 from tests.cases import uniform
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import Operator
-from undegrade.core.solver import Status, solve, until
+from undegrade.core.solver import solve
+from undegrade.core.stopping import Status, until
 from undegrade.learned.gradient_features import GradientFeatures
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
@@ -117,7 +118,7 @@ def test_steps_can_be_taken_in_two_parts():
     rim, p = RIM(Averaging(), NOISE, Affine(), steps=3), problem()
     x0 = torch.zeros_like(p.y)
     first = solve(rim, p, x0, stop=until(iterations=2))
-    parts = solve(rim, p, state=first.state, stop=until(iterations=3))
+    parts = solve(rim, p, start=first, stop=until(iterations=5))
     assert torch.equal(parts.x, solve(rim, p, x0, stop=until(iterations=5)).x)
 
 

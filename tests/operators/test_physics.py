@@ -1,23 +1,37 @@
 """Objects of other libraries as operators."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.cases import Doubled, Squares, uniform
 from undegrade.operators.dense import Dense
 from undegrade.operators.function import Function
-from undegrade.operators.physics import LinearPhysics, Physics, from_physics
+from undegrade.operators.physics import LinearPhysics, from_physics
 
 
 def test_an_adjoint_makes_it_linear():
     assert isinstance(from_physics(Doubled()), LinearPhysics)
-    assert isinstance(from_physics(Squares()), Physics)
+    assert isinstance(from_physics(Squares()), Function)
 
 
 def test_derivatives_of_a_physics_without_adjoint_are_automatic():
     A, x, u = from_physics(Squares()), uniform(1, 1, 4, 5), uniform(1, 1, 4, 5, seed=1)
-    torch.testing.assert_close(A.jvp(x, u), (2 * x + 1) * u)
-    torch.testing.assert_close(A.vjp(x, u), (2 * x + 1) * u)
+    jacobian = A.linearize(x)[1]
+    torch.testing.assert_close(jacobian(u), (2 * x + 1) * u)
+    torch.testing.assert_close(jacobian.adjoint(u), (2 * x + 1) * u)
+
+
+def test_a_physics_that_is_a_module_belongs_to_its_operator():
+    class Gain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("gain", torch.tensor([2.0]))
+
+        def A(self, x: Tensor) -> Tensor:
+            return self.gain * x**2
+
+    A = from_physics(Gain()).to(torch.float64)
+    assert A(torch.ones(1, 1, 2, 2)).dtype == torch.float64
 
 
 def test_the_parameters_of_a_module_are_the_operators():

@@ -7,7 +7,7 @@ from tests.cases import uniform
 from tests.restorers.test_wiener import clouds, error, measured
 from undegrade.core.image import norm
 from undegrade.core.measurement import Measurement
-from undegrade.core.solver import Status
+from undegrade.core.stopping import Status
 from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper

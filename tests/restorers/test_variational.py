@@ -8,7 +8,7 @@ from skimage import data
 from torch import Tensor
 
 import undegrade as ud
-from undegrade.restorers.weight import _minimize, _root
+from undegrade.restorers.weight import Path, search_minimum, search_root
 
 
 def picture(side: int = 64) -> Tensor:
@@ -117,14 +117,41 @@ def test_nothing_to_trust_is_survived():
 
 def test_the_search_for_a_minimum_is_per_sample():
     best = torch.tensor([0.2, 3.0, 40.0])
-    found = _minimize(lambda w: (w.log() - best.log()).square(), torch.full((3,), 2.0), 20)
+    found = search_minimum(lambda w: (w.log() - best.log()).square(), torch.full((3,), 2.0), 20)
     torch.testing.assert_close(found, best, rtol=1e-3, atol=0)
 
 
 def test_the_search_for_a_root_is_per_sample():
     best = torch.tensor([0.2, 3.0, 40.0])
-    found = _root(lambda w: torch.tanh(w.log() - best.log()), torch.full((3,), 2.0), 12)
+    found = search_root(lambda w: torch.tanh(w.log() - best.log()), torch.full((3,), 2.0), 12)
     torch.testing.assert_close(found, best, rtol=1e-2, atol=0)
+
+
+class Counting:
+    """Stein's risk, and how many weights it tried."""
+
+    def __init__(self) -> None:
+        self.tried = 0
+
+    def choose(self, path: Path, y: Tensor, precision: Tensor, start: Tensor) -> Tensor:
+        def counted(data: Tensor):
+            predict = path(data)
+
+            def predicted(weight: Tensor) -> Tensor:
+                self.tried += data is y
+                return predict(weight)
+
+            return predicted
+
+        return ud.UnbiasedRisk().choose(counted, y, precision, start)
+
+
+@pytest.mark.parametrize(("name", "most"), [("denoising", 3), ("blur", 6)])
+def test_the_search_for_the_weight_begins_where_it_usually_ends(name, most):
+    A, eta, _ = PROBLEMS[name]
+    m, rule = measured(A, eta, picture()), Counting()
+    ud.Variational(rule=rule).choose_weight(m, A.initial(m.y))
+    assert 3 <= rule.tried <= most
 
 
 def test_a_rule_is_used_as_an_object_too():

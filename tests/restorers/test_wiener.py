@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from tests.cases import uniform
+from undegrade.core.linear_algebra import impulse_response
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
-from undegrade.core.solver import Status
+from undegrade.core.stopping import Status
 from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson
@@ -17,7 +18,6 @@ from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
-from undegrade.restorers.impulse_response import impulse_response
 from undegrade.restorers.wiener import Wiener
 
 

@@ -1,5 +1,7 @@
 """The dualized objective: half-steps in compiled loops against those of every composite."""
 
+import functools
+
 import pytest
 import torch
 
@@ -19,7 +21,7 @@ LIKELIHOODS: dict[str, Likelihood] = {
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_compiled_half_steps_are_those_of_a_composite(name, monkeypatch):
-    monkeypatch.setattr(compiled, "_SMALLEST", 1)
+    monkeypatch.setattr(compiled, "SMALLEST", 1)
     y, x = uniform(2, 3, 6, 5), uniform(2, 3, 6, 5, seed=1)
     fidelity = ud.Fidelity(ud.Blur(ud.gaussian_psf(0.8, 3), "zero"), LIKELIHOODS[name], y)
     weight = torch.tensor([0.7, 3.0], dtype=y.dtype)
@@ -29,3 +31,17 @@ def test_compiled_half_steps_are_those_of_a_composite(name, monkeypatch):
     expected = Composite.ascend(both, p.clone(), x, step, scale)
     torch.testing.assert_close(both.ascend(p.clone(), x, step, scale), expected)
     torch.testing.assert_close(both.descend(x, p, step), Composite.descend(both, x, p, step))
+
+
+def test_a_derivative_through_a_half_step_is_that_of_a_composite():
+    y, x = uniform(2, 3, 6, 5), uniform(2, 3, 6, 5, seed=1)
+    fidelity = ud.Fidelity(ud.Identity(), ud.Laplace(0.1), y)
+    weight = torch.tensor([0.7, 3.0], dtype=y.dtype, requires_grad=True)
+    both = Dualized(fidelity, ud.TotalVariation("vectorial", 0.1), weight, x)
+    p, ones = uniform(*both.inner(x).shape, seed=2) - 0.5, torch.ones(2).to(x)
+    found, expected = (
+        torch.autograd.grad(ascend(p.clone(), x, ones, ones).square().sum(), weight)[0]
+        for ascend in (both.ascend, functools.partial(Composite.ascend, both))
+    )
+    assert expected.all()
+    torch.testing.assert_close(found, expected)

@@ -8,7 +8,8 @@ import torch
 from tests.cases import uniform
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.objective import Objective
-from undegrade.core.solver import Status, solve, until
+from undegrade.core.solver import solve
+from undegrade.core.stopping import Status, until
 from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur

@@ -60,3 +60,19 @@ def test_pictures_are_found_below_a_folder(tmp_path):
         read_pictures([tmp_path / "absent"])
     with pytest.raises(ValueError, match="at least one picture"):
         Pictures([])
+
+
+def test_pictures_are_read_as_everywhere(tmp_path):
+    """16-bit gray is not white, and what EXIF turned is upright."""
+    deep = np.full((5, 6), 32768, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(ramp(5, 6)).save(tmp_path / "b.png", exif=exif)
+    gray, turned = read_pictures([tmp_path])
+    assert (gray == 128).all()
+    assert turned.shape == (6, 5, 3)
+    assert np.array_equal(turned, np.rot90(ramp(5, 6), -1))
+    (tmp_path / "c.png").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"c.png is not a picture"):
+        read_pictures([tmp_path])

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from undegrade.core.image import PerSample
-from undegrade.core.solver import State
+from undegrade.core.stopping import State
 
 _EVERY = 0.1  # seconds between two updates of the text
 

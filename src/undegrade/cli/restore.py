@@ -19,6 +19,7 @@ from undegrade.cli.progress import Bar
 from undegrade.cli.source import DegradationSource, find_known, read_known
 from undegrade.core.image import Image
 from undegrade.core.measurement import Restorer
+from undegrade.core.stopping import Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.report import (
     Case,
@@ -169,7 +170,7 @@ def _attempt(
     note = level_found(measurement.likelihood) if found else ""
     measurement = replace(measurement, likelihood=measurement.likelihood.stronger(command.strength))
     trial = run_trial(command.settings, measurement, truth, (bar.observe,))
-    if not bool(trial.result.x.isfinite().all()):
+    if trial.result.status[0] is Status.DIVERGED:
         raise ValueError(f"{source} is not restored; {trial.result.status[0].value}")
     noise = noise_in_words(measurement.likelihood)
     return Attempted(

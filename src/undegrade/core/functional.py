@@ -1,18 +1,19 @@
-"""Real-valued functions of an image: fidelities and priors are the two roles."""
+"""Real-valued functions of an image, or any other vector: fidelities and priors are the roles."""
 
 import abc
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import PerSample, Vector, per_sample
 from undegrade.core.listed import Listed, all_names
 from undegrade.core.operator import LinearOperator
 
 
 class Functional(torch.nn.Module, metaclass=Listed):
-    """f: image → ℝ, one value per sample."""
+    """f: vector → ℝ, one value per sample."""
 
     if TYPE_CHECKING:
 
@@ -42,6 +43,13 @@ class Functional(torch.nn.Module, metaclass=Listed):
     def hvp(self, x: Tensor, v: Tensor) -> Tensor:
         """∇²f(x) v, forward over reverse."""
         return torch.func.jvp(self.grad, (x,), (v,))[1]
+
+    def curvature(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        """v ↦ C v, symmetric and C ≥ 0: a quadratic model of f about x, as Gauss–Newton takes.
+
+        The Hessian unless overridden, which is right where f is convex and smooth.
+        """
+        return lambda v: self.hvp(x, v)
 
 
 class Proximable(Functional):
@@ -93,23 +101,27 @@ class Composite(Functional):
         """K."""
 
     @abc.abstractmethod
-    def squared_norm(self, x: Image) -> PerSample:
+    def squared_norm(self, x: Vector) -> PerSample:
         """A bound on ‖K‖² for images of the shape of x."""
 
-    def forward(self, x: Image) -> PerSample:
+    def forward(self, x: Vector) -> PerSample:
         return self.outer(self.inner(x))
 
-    def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
+    def value_and_grad(self, x: Vector) -> tuple[PerSample, Vector]:
         value, gradient = self.outer.value_and_grad(self.inner(x))
         return value, self.inner.adjoint(gradient)
 
-    def ascend(self, p: Tensor, x: Image, step: PerSample, weight: PerSample) -> Tensor:
+    def curvature(self, x: Vector) -> Callable[[Vector], Vector]:
+        curved = self.outer.curvature(self.inner(x))
+        return lambda v: self.inner.adjoint(curved(self.inner(v)))
+
+    def ascend(self, p: Tensor, x: Vector, step: PerSample, weight: PerSample) -> Tensor:
         """The dual half-step: prox of step·(weight·outer)* at p + step·K x."""
         lifted = p + per_sample(step, p) * self.inner(x)
         weight = weight.clamp(min=1e-12)  # a weight of 0 has p = 0 as its limit
         scale = per_sample(weight, p)
         return scale * self.outer.prox_conjugate(lifted / scale, step / weight)
 
-    def descend(self, x: Image, p: Tensor, step: PerSample) -> Image:
+    def descend(self, x: Vector, p: Tensor, step: PerSample) -> Vector:
         """The primal half-step without its prox: x − step·Kᵀp."""
         return x - per_sample(step, x) * self.inner.adjoint(p)

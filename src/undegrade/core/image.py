@@ -1,21 +1,24 @@
-"""What an image is here: a float batch `(b, c, h, w)`, nominal range [0, 1]."""
+"""What a problem's variable is: a batch of vectors, usually images in the nominal range [0, 1]."""
 
 from typing import TypeAlias, overload
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+Vector: TypeAlias = Float[Tensor, "b *n"]
+"""A point of the space that a problem lives in, one per sample: image, kernel, weights."""
 Image: TypeAlias = Float[Tensor, "b c h w"]
 PerSample: TypeAlias = Float[Tensor, "b"]
 Number: TypeAlias = Float[Tensor, ""]
 
 
-def dot(x: Float[Tensor, "b *n"], y: Float[Tensor, "b *n"]) -> PerSample:
+def dot(x: Vector, y: Vector) -> PerSample:
     """⟨x, y⟩ of every pair in the batch."""
     return (x * y).flatten(1).sum(1)
 
 
-def norm(x: Float[Tensor, "b *n"]) -> PerSample:
+def norm(x: Vector) -> PerSample:
     """‖x‖₂ of every sample in the batch."""
     return dot(x, x).sqrt()
 
@@ -29,3 +32,27 @@ def per_sample(value: float | Tensor, like: Tensor) -> float | Tensor:
     if isinstance(value, Tensor):
         return value.to(like).reshape(-1, *(1,) * (like.ndim - 1))
     return value
+
+
+def round_up(size: int, divisor: int) -> int:
+    """The smallest multiple of the divisor that is not less."""
+    return -(-size // divisor) * divisor
+
+
+def select(mask: Bool[Tensor, "b"], x: Tensor, y: Tensor) -> Tensor:
+    """The samples of x where the mask is true, those of y elsewhere."""
+    return torch.where(mask.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
+
+
+def followed(*tensors: Tensor) -> bool:
+    """Whether automatic differentiation, or a transform of torch.func, follows one of these."""
+    recorded = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    # torch.func has no public question for this
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore
+    return recorded or any(map(wrapped, tensors))
+
+
+def ratio(a: Tensor, b: Tensor) -> Tensor:
+    """The quotient a / b, and 0 where b is 0; differentiable there too."""
+    zero = b == 0
+    return torch.where(zero, 0.0, a / torch.where(zero, 1.0, b))

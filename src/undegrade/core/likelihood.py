@@ -29,6 +29,14 @@ class Likelihood(nn.Module, metaclass=Listed):
         """−log p(y | prediction), up to a constant that does not depend on the prediction."""
 
     @abc.abstractmethod
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """W ≥ 0 of the model −log p(y | u + d) ≈ −log p(y | u) + ⟨slope, d⟩ + ½ Σ W d² about u.
+
+        Fisher's information, E[−∂² log p] over all y that u can give, where that is finite and
+        known; above a kink a parabola that touches and majorizes −log p (the lagged one).
+        """
+
+    @abc.abstractmethod
     def precision(self, y: Tensor) -> Tensor:
         """1/variance of each entry as far as y itself tells; 0 for an entry that is lost.
 

@@ -2,54 +2,68 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, dot, norm, per_sample
+from undegrade.core.image import Image, PerSample, Vector, dot, norm, per_sample, ratio
+
+Map: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class ConjugateGradientState(NamedTuple):
-    """Iterate x, residual r = b − Ax, search direction p and ‖r‖²."""
+    """Iterate x, residual r = b − Ax and ‖r‖², last direction p and ⟨r, Mr⟩ where it began."""
 
-    x: Image
-    r: Tensor
-    p: Tensor
-    rr: PerSample
+    x: Vector
+    r: Vector
+    squared: PerSample
+    p: Vector
+    along: PerSample
 
-    @property
-    def residual(self) -> PerSample:
-        """‖b − Ax‖ per sample."""
-        return self.rr.sqrt()
+    @classmethod
+    def start(cls, x: Vector, r: Vector) -> "ConjugateGradientState":
+        """At x, with no direction behind it: the first step goes along Mr."""
+        squared = dot(r, r)
+        return cls(x, r, squared, torch.zeros_like(r), torch.zeros_like(squared))
+
+
+class Solution(NamedTuple):
+    """x, the residual ‖b − Ax‖/‖b‖ that it leaves, and the iterations it took; per sample."""
+
+    x: Vector
+    residual: PerSample
+    iterations: Int[Tensor, "b"]
 
 
 def conjugate_gradient_step(
-    matvec: Callable[[Image], Image], state: ConjugateGradientState
+    matvec: Map, state: ConjugateGradientState, precondition: Map | None = None
 ) -> ConjugateGradientState:
     """One iteration of the conjugate gradient method; a solved sample stays as it is.
 
     References:
         Hestenes and Stiefel, Methods of conjugate gradients for solving linear systems (1952).
     """
-    x, r, p, rr = state
-    tiny = torch.finfo(x.dtype).tiny
+    x, r, squared, p, last = state
+    z = r if precondition is None else precondition(r)
+    along = squared if precondition is None else dot(r, z)
+    p = z + per_sample(ratio(along, last), p) * p
     q = matvec(p)
-    alpha = per_sample(rr / dot(p, q).clamp(min=tiny), x)
-    x, r = x + alpha * p, r - alpha * q
-    new = dot(r, r)
-    p = r + per_sample(new / rr.clamp(min=tiny), x) * p
-    return ConjugateGradientState(x, r, p, new)
+    step = per_sample(ratio(along, dot(p, q)), x)
+    x, r = x + step * p, r - step * q
+    return ConjugateGradientState(x, r, dot(r, r), p, along)
 
 
 def conjugate_gradient(
-    matvec: Callable[[Image], Image],
-    b: Image,
+    matvec: Map,
+    b: Vector,
     *,
-    tolerance: float,
+    tolerance: float | PerSample,
     iterations: int,
-    x0: Image | None = None,
-) -> Image:
+    x0: Vector | None = None,
+    precondition: Map | None = None,
+) -> Solution:
     """Solve Ax = b per sample, A symmetric positive definite, to ‖Ax − b‖ ≤ tolerance·‖b‖.
 
     A zero right-hand side returns zero at once, one that is not finite returns NaN. A sample that
@@ -59,27 +73,73 @@ def conjugate_gradient(
     Arguments:
         matvec: x ↦ Ax.
         b: right-hand side.
-        tolerance: relative to ‖b‖.
+        tolerance: relative to ‖b‖, one number or one per sample.
         iterations: most iterations.
         x0: start; zero when not given.
+        precondition: r ↦ Mr, M symmetric positive definite and near to A⁻¹.
     """
-    x = torch.zeros_like(b) if x0 is None else x0
-    r = b if x0 is None else b - matvec(x0)
-    state = ConjugateGradientState(x, r, r, dot(r, r))
-    target = tolerance * norm(b)
+    length = norm(b)
+    state = _start(matvec, b, x0, length)
+    target, taken = tolerance * length, torch.zeros_like(length, dtype=torch.long)
     for _ in range(iterations):
-        going = state.residual > target
+        going = state.squared.sqrt() > target
         if not bool(going.any()):
             break
-        after = conjugate_gradient_step(matvec, state)
-        state = ConjugateGradientState(
-            *(
-                torch.where(going.reshape(-1, *(1,) * (a.ndim - 1)), a, s)
-                for a, s in zip(after, state, strict=True)
-            )
-        )
-    lost = ~state.residual.isfinite()  # such a sample never went on: its start is no solution
-    return state.x.masked_fill(lost.reshape(-1, *(1,) * (b.ndim - 1)), torch.nan)
+        after = conjugate_gradient_step(matvec, state, precondition)
+        state = after if bool(going.all()) else _merged(going, after, state)
+        taken = taken + going
+    residual = ratio(state.squared.sqrt(), length)
+    # a sample that is not finite never went on: its start is no solution
+    x = state.x.masked_fill(_column(~residual.isfinite(), b), torch.nan)
+    return Solution(x, residual, taken)
+
+
+def _start(matvec: Map, b: Vector, x0: Vector | None, length: PerSample) -> ConjugateGradientState:
+    if x0 is None:
+        return ConjugateGradientState.start(torch.zeros_like(b), b)
+    x = torch.where(_column(length > 0, b), x0, 0.0)  # the solution where b is 0
+    return ConjugateGradientState.start(x, b - matvec(x))
+
+
+def _merged(
+    going: Tensor, after: ConjugateGradientState, before: ConjugateGradientState
+) -> ConjugateGradientState:
+    pairs = zip(after, before, strict=True)
+    return ConjugateGradientState(*(torch.where(_column(going, a), a, b) for a, b in pairs))
+
+
+def _column(mask: Tensor, like: Tensor) -> Tensor:
+    return mask.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def impulse_response(linear: Map, like: Vector, size: tuple[int, int] | None = None) -> Image:
+    """The answer to one bright pixel, on a periodic grid with that pixel at the origin.
+
+    For a convolution that is its kernel. A map that returns fewer pixels than it takes is
+    understood to lose as many on opposite sides.
+
+    Arguments:
+        linear: the map.
+        like: an image of the shape, dtype and device that the map takes, (b, c, h, w).
+        size: rows and columns of the grid, at least as many as `like` has, which is the default.
+    """
+    middle = like.shape[-2] // 2, like.shape[-1] // 2
+    point = torch.zeros_like(like)
+    point[..., middle[0], middle[1]] = 1
+    answer = linear(point)
+    lost = like.shape[-2] - answer.shape[-2], like.shape[-1] - answer.shape[-1]
+    rows, columns = size or (like.shape[-2], like.shape[-1])
+    wide = torch.nn.functional.pad(
+        answer, (0, columns - answer.shape[-1], 0, rows - answer.shape[-2])
+    )
+    return wide.roll((lost[0] // 2 - middle[0], lost[1] // 2 - middle[1]), (-2, -1))
+
+
+def random_signs(like: Vector, seed: int) -> Vector:
+    """±1 with equal chance, the same for every sample of this size and at every call."""
+    generator = torch.Generator().manual_seed(seed)
+    signs = torch.randint(0, 2, like.shape[1:], generator=generator, dtype=torch.int8)
+    return (2 * signs - 1).to(like).expand_as(like)
 
 
 def squared_norm(
@@ -96,7 +156,6 @@ def squared_norm(
     x = start.reshape(1, *shape[1:]).expand(*shape)
     value = like.new_zeros(shape[0])
     for _ in range(iterations):
-        x = x / per_sample(norm(x).clamp(min=torch.finfo(like.dtype).tiny), x)
-        x = normal(x)
+        x = normal(ratio(x, per_sample(norm(x), x)))
         value = norm(x)
     return value

@@ -1,12 +1,13 @@
 """The two roles of functionals in a restoration: a fidelity, and what is minimized with it."""
 
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from undegrade.core.functional import Functional, Proximable
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import Image, PerSample, Vector, per_sample
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import Operator
 
@@ -31,17 +32,16 @@ class Fidelity(Functional):
         return self.likelihood(self.operator(x), self.y)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
-        value, slope = self.likelihood.value_and_grad(self.operator(x), self.y)
-        return value, self.operator.vjp(x, slope)
+        prediction, jacobian = self.operator.linearize(x)
+        value, slope = self.likelihood.value_and_grad(prediction, self.y)
+        del prediction  # room for what comes
+        return value, jacobian.adjoint(slope)
 
-    def gauss_newton(self, x: Image, v: Image) -> Image:
-        """φ′(x)ᵀ H φ′(x) v, with H the Hessian of −log p in the prediction."""
-
-        def slope(prediction: Tensor) -> Tensor:
-            return self.likelihood.value_and_grad(prediction, self.y)[1]
-
-        bent = torch.func.jvp(slope, (self.operator(x),), (self.operator.jvp(x, v),))[1]
-        return self.operator.vjp(x, bent)
+    def curvature(self, x: Image) -> Callable[[Image], Image]:
+        """v ↦ φ′(x)ᵀ W φ′(x) v: the Gauss–Newton product, W the curvature of −log p at φ(x)."""
+        prediction, jacobian = self.operator.linearize(x)
+        curved = self.likelihood.curvature(prediction, self.y)
+        return lambda v: jacobian.adjoint(curved * jacobian(v))
 
 
 F_co = TypeVar("F_co", bound=Functional, covariant=True)
@@ -82,20 +82,33 @@ class Objective(Functional, Generic[F_co, G_co]):
         else:
             self.register_buffer("weight", weight)
 
-    def forward(self, x: Image) -> PerSample:
-        value = self.fidelity(x) + self.weight.to(x) * self.prior(x)
+    def forward(self, x: Vector) -> PerSample:
+        value = self.fidelity(x) + self.weights(x) * self.prior(x)
         return value if self.constraint is None else value + self.constraint(x)
 
-    def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
+    def value_and_grad(self, x: Vector) -> tuple[PerSample, Vector]:
         f, df = self.fidelity.value_and_grad(x)
         g, dg = self.prior.value_and_grad(x)
-        weight = self.weight.to(x)
+        weight = self.weights(x)
         return f + weight * g, torch.addcmul(df, per_sample(weight, x), dg)
 
-    def hvp(self, x: Image, v: Image) -> Image:
+    def hvp(self, x: Vector, v: Vector) -> Vector:
         curved = self.prior.hvp(x, v)
-        return torch.addcmul(self.fidelity.hvp(x, v), per_sample(self.weight.to(x), x), curved)
+        return torch.addcmul(self.fidelity.hvp(x, v), per_sample(self.weights(x), x), curved)
 
-    def project(self, x: Image) -> Image:
-        """The nearest image in the constraint set."""
+    def curvature(self, x: Vector) -> Callable[[Vector], Vector]:
+        fidelity, prior = self.fidelity.curvature(x), self.prior.curvature(x)
+        weight = per_sample(self.weights(x), x)
+        return lambda v: torch.addcmul(fidelity(v), weight, prior(v))
+
+    def weights(self, x: Vector) -> PerSample:
+        """λ of every sample of x."""
+        return self.weight.to(x).expand(len(x))
+
+    def project(self, x: Vector) -> Vector:
+        """The nearest point of the constraint set."""
         return x if self.constraint is None else self.constraint.prox(x, 1.0)
+
+
+Smooth: TypeAlias = Objective[Functional, Functional]
+"""What descent methods take: both parts have gradients."""

@@ -1,12 +1,14 @@
 """The deterministic part φ of a degradation: maps between batches of images."""
 
 import abc
+import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import Image, PerSample, dot, per_sample, ratio
 from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.core.listed import Listed, all_names
 
@@ -29,13 +31,15 @@ class Operator(nn.Module, metaclass=Listed):
     def initial(self, y: Tensor) -> Image:
         """A first estimate of x from the measurement, in the shape of x."""
 
-    def jvp(self, x: Image, u: Image) -> Tensor:
-        """φ′(x) u, by forward-mode differentiation."""
-        return torch.func.jvp(self, (x,), (u,))[1]
+    def linearize(self, x: Image) -> "tuple[Tensor, LinearOperator]":
+        """φ(x), and the Jacobian φ′(x) as a linear operator, from one evaluation of φ.
 
-    def vjp(self, x: Image, v: Tensor) -> Image:
-        """φ′(x)ᵀ v, by reverse-mode differentiation."""
-        return torch.func.vjp(self, x)[1](v)[0]
+        Products with φ′(x) and its transpose never evaluate φ again, however many there are. They
+        are differentiable in x and in the operator's own parameters. By default both come from
+        reverse-mode differentiation, φ′(x) by differentiating φ′(x)ᵀ v in v.
+        """
+        value, back, *_ = torch.func.vjp(self, x)
+        return value, _Jacobian(lambda v: back(v)[0], torch.zeros_like(value))
 
     def __matmul__(self, inner: "Operator") -> "Operator":
         """`A @ B` is x ↦ A(B(x)); it stays linear when both are."""
@@ -52,22 +56,14 @@ class LinearOperator(Operator):
         """Aᵀy: ⟨Ax, y⟩ = ⟨x, Aᵀy⟩."""
 
     def initial(self, y: Tensor) -> Image:
-        """Aᵀy / Aᵀ1: an average of the measurements that a pixel took part in.
+        """t Aᵀy with the t that minimizes ‖A(t Aᵀy) − y‖: one step of steepest descent from 0."""
+        descent = self.adjoint(y)
+        lifted = self(descent)
+        return per_sample(ratio(dot(descent, descent), dot(lifted, lifted)), descent) * descent
 
-        Good for non-negative A (blur, decimation, mask). Pixels that took part in none are 0.
-        """
-        reach = self.adjoint(torch.ones_like(y))
-        return self.adjoint(y) / reach.clamp(min=torch.finfo(y.dtype).eps)
-
-    def jvp(self, x: Image, u: Image) -> Tensor:
-        """A u: a linear map is its own derivative."""
-        del x
-        return self(u)
-
-    def vjp(self, x: Image, v: Tensor) -> Image:
-        """Aᵀ v."""
-        del x
-        return self.adjoint(v)
+    def linearize(self, x: Image) -> "tuple[Tensor, LinearOperator]":
+        """A x, and A: a linear map is its own derivative."""
+        return self(x), self
 
     @property
     def closed_form(self) -> bool:
@@ -88,7 +84,41 @@ class LinearOperator(Operator):
         def normal(x: Image) -> Image:
             return self.adjoint(self(x)) + per_sample(shift, x) * x
 
-        return conjugate_gradient(normal, b, tolerance=1e-4, iterations=50)
+        return conjugate_gradient(normal, b, tolerance=1e-4, iterations=50).x
+
+
+class _Jacobian(LinearOperator):
+    """φ′(x), from the map v ↦ φ′(x)ᵀ v.
+
+    The first product with φ′(x) differentiates that map in v. This evaluates the factors of φ′(x)
+    for good; transposed once more, it is also the faster way to φ′(x)ᵀ v from then on.
+
+    Arguments:
+        pull: v ↦ φ′(x)ᵀ v.
+        zero: the v = 0 in the shape of a measurement.
+    """
+
+    def __init__(self, pull: Callable[[Tensor], Image], zero: Tensor) -> None:
+        super().__init__()
+        self._pull, self._zero = pull, zero
+
+    @functools.cached_property
+    def _push(self) -> Callable[[Image], Tensor]:
+        image, push, *_ = torch.func.vjp(self._pull, self._zero)
+        self._pull = _transposed(lambda u: push(u)[0], torch.zeros_like(image))
+        return lambda u: push(u)[0]
+
+    def forward(self, x: Image) -> Tensor:
+        return self._push(x)
+
+    def adjoint(self, y: Tensor) -> Image:
+        return self._pull(y)
+
+
+def _transposed(linear: Callable[[Tensor], Tensor], zero: Tensor) -> Callable[[Tensor], Tensor]:
+    """The transpose of a linear map, by differentiating it."""
+    _, back, *_ = torch.func.vjp(linear, zero)
+    return lambda v: back(v)[0]
 
 
 class Composition(Operator):
@@ -103,6 +133,12 @@ class Composition(Operator):
 
     def initial(self, y: Tensor) -> Image:
         return self.inner.initial(self.outer.initial(y))
+
+    def linearize(self, x: Image) -> tuple[Tensor, LinearOperator]:
+        """By the chain rule, so that a linear part keeps its own transpose."""
+        between, inner = self.inner.linearize(x)
+        value, outer = self.outer.linearize(between)
+        return value, LinearComposition(outer, inner)
 
 
 class LinearComposition(LinearOperator):

@@ -1,26 +1,14 @@
 """How an iterative method looks, and the one loop that runs them all."""
 
-import enum
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
-from torch import Tensor
 
-from undegrade.core.image import Image, PerSample
-
-
-@runtime_checkable
-class State(Protocol):
-    """What every iterate shows to the outside, whatever else it carries."""
-
-    @property
-    def x(self) -> Image: ...
-    @property
-    def residual(self) -> PerSample: ...
-
+from undegrade.core.image import PerSample, Vector, select
+from undegrade.core.stopping import State, Status, Stop
 
 S = TypeVar("S", bound=State)
 P_contra = TypeVar("P_contra", contravariant=True)  # the problem: an Objective, a bilevel problem
@@ -28,24 +16,16 @@ P_contra = TypeVar("P_contra", contravariant=True)  # the problem: an Objective,
 
 @runtime_checkable
 class Solver(Protocol[P_contra, S]):
-    """An iterative method: where to start, and one step. It never loops over iterations."""
+    """An iterative method: where to start, and one step. It never loops over iterations.
 
-    def init(self, problem: P_contra, x0: Image) -> S: ...
+    `near` is a state of a similar problem, such as one of a neighboring weight. A method that has
+    more than x to begin with takes it from there and leaves that state as it is.
+    """
+
+    def init(self, problem: P_contra, x0: Vector, near: S | None = None) -> S: ...
     def step(self, problem: P_contra, state: S) -> S: ...
 
 
-class Status(enum.Enum):
-    """Why a sample's iteration ended."""
-
-    CONVERGED = "converged: the residual is below the tolerance"
-    STALLED = "stalled: no further progress is possible in this precision"
-    EXHAUSTED = "stopped: all iterations that were asked for are done"
-    DIVERGED = "diverged: the iterate is not finite"
-
-
-Verdict = Sequence[Status | None]
-Stop = Callable[[int, State], Verdict | None]
-"""(iteration, state) ↦ a status or None for every sample; None altogether when it did not look."""
 Observer = Callable[[int, State], Mapping[str, PerSample]]
 
 
@@ -63,12 +43,12 @@ class Record:
 
 @dataclass(frozen=True)
 class Result(Generic[S]):
-    """A restored image and how it was reached; status and iterations are per sample.
+    """The iterate that was kept, and how it was reached; status and iterations are per sample.
 
     `chosen` has what the method decided by itself, such as the weight of its prior.
     """
 
-    x: Image
+    x: Vector
     status: tuple[Status, ...]
     iterations: tuple[int, ...]
     seconds: float
@@ -77,88 +57,50 @@ class Result(Generic[S]):
     chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
 
 
-def until(*, iterations: int, residual: float = 0.0, every: int = 1) -> Stop:
-    """Stop a sample when its residual is small, no longer moves, or the budget is spent.
-
-    Arguments:
-        iterations: the budget.
-        residual: the tolerance on the method's own residual.
-        every: how many iterations lie between two looks; a look makes a GPU wait.
-    """
-    if iterations < 0 or every < 1:
-        raise ValueError(f"expected iterations ≥ 0 and every ≥ 1, got {iterations} and {every}")
-    seen: list[Tensor] = []
-
-    def stop(iteration: int, state: State) -> Verdict | None:
-        last = iteration >= iterations
-        if iteration % every and not last:
-            return None
-        if iteration == 0:
-            seen.clear()
-        finite = torch.isfinite(state.x).flatten(1).all(1) & ~state.residual.isnan()
-        seen.append(state.residual)
-        stalled = _unmoved(seen)
-        del seen[:-3]
-        otherwise = Status.EXHAUSTED if last else None
-        rows = torch.stack((~finite, state.residual <= residual, stalled)).T.tolist()
-        return [
-            Status.DIVERGED
-            if bad
-            else Status.CONVERGED
-            if good
-            else Status.STALLED
-            if same
-            else otherwise
-            for bad, good, same in rows
-        ]
-
-    return stop
-
-
-def _unmoved(seen: Sequence[Tensor]) -> Tensor:
-    """Whether the last three looks saw the same finite residual, bit for bit."""
-    if len(seen) < 3:
-        return torch.zeros_like(seen[-1], dtype=torch.bool)
-    return (seen[-1] == seen[-2]) & (seen[-2] == seen[-3]) & seen[-1].isfinite()
-
-
 def solve(
     solver: Solver[P_contra, S],
     problem: P_contra,
-    x0: Image | None = None,
+    x0: Vector | None = None,
     *,
-    stop: Stop,
+    stop: Stop[Any],
     observe: Sequence[Observer] = (),
-    state: S | None = None,
+    start: Result[S] | None = None,
 ) -> Result[S]:
     """Iterate `solver` on `problem` until `stop` has spoken for every sample.
 
-    A sample whose stopping rule fires keeps the iterate it had then; the others go on, so that a
-    batch gives what its members alone would give.
+    A sample whose stopping rule fires keeps the iterate that the rule found worth keeping; the
+    others go on, so that a batch gives what its members alone would give. What is not finite is
+    never kept, unless the start was not.
 
     Arguments:
         solver: the method.
         problem: what it solves.
-        x0: the start, shape (b, c, h, w). Not needed where `state` is given.
-        stop: the stopping rule, such as `until(iterations=100, residual=1e-4)`.
+        x0: the start, one tensor of any shape per sample. Not needed where `start` is given.
+        stop: the stopping rule, such as `until(iterations=100, residual=1e-4)`. It looks at the
+            state of a continued result with a new memory.
         observe: functions of (iteration, state) whose values go into the trace.
-        state: the state of an earlier result, to go on from there; iterations count from 0 again.
+        start: an earlier result, to go on from its state for all samples; iterations, seconds and
+            trace continue.
 
     Raises:
-        ValueError: neither x0 nor state is given.
+        ValueError: neither x0 nor start is given.
     """
     began = time.perf_counter()
-    if state is None:
-        if x0 is None:
-            raise ValueError("solve needs a start: x0, or the state of an earlier result")
+    if start is not None:
+        state, x, trace = start.state, start.x, [*start.trace]
+        iteration, seconds = max(start.iterations), start.seconds
+    elif x0 is not None:
         state = solver.init(problem, x0)
-    kept, iteration, trace = _Kept(state.x), 0, list[Record]()
-    kept.look(iteration, state, stop)
-    seconds = time.perf_counter() - began
+        x, trace, iteration, seconds = state.x, list[Record](), 0, 0.0
+    else:
+        raise ValueError("solve needs a start: x0, or an earlier result to go on from")
+    kept = _Kept(x, stop, stop.begin(state))
+    kept.look(iteration, state)
+    seconds += time.perf_counter() - began
     while not kept.all_stopped:
         began = time.perf_counter()
         state, iteration = solver.step(problem, state), iteration + 1
-        looked = kept.look(iteration, state, stop)
+        looked = kept.look(iteration, state)
         seconds += time.perf_counter() - began  # observers are free
         values = {"residual": state.residual} if looked else {}
         for observer in observe:
@@ -169,9 +111,11 @@ def solve(
     return Result(kept.x, status, tuple(kept.iterations), seconds, state, tuple(trace))
 
 
-def advance(solver: Solver[P_contra, S], problem: P_contra, x0: Image, steps: int) -> S:
+def advance(
+    solver: Solver[P_contra, S], problem: P_contra, x0: Vector, steps: int, near: S | None = None
+) -> S:
     """The state after a number of steps from x0, with no look at any residual on the way."""
-    state = solver.init(problem, x0)
+    state = solver.init(problem, x0, near)
     for _ in range(steps):
         state = solver.step(problem, state)
     return state
@@ -180,8 +124,8 @@ def advance(solver: Solver[P_contra, S], problem: P_contra, x0: Image, steps: in
 class _Kept:
     """The iterate, status and iteration at which each sample stopped."""
 
-    def __init__(self, x: Image) -> None:
-        self.x = x
+    def __init__(self, x: Vector, stop: Stop[Any], memory: Any) -> None:
+        self.x, self.stop, self.memory = x, stop, memory
         self.status: list[Status | None] = [None] * len(x)
         self.iterations = [0] * len(x)
 
@@ -189,16 +133,17 @@ class _Kept:
     def all_stopped(self) -> bool:
         return None not in self.status
 
-    def look(self, iteration: int, state: State, stop: Stop) -> bool:
-        """Take in the new iterate, ask the stopping rule, and tell whether it looked."""
-        going = [i for i, status in enumerate(self.status) if status is None]
-        if len(going) == len(self.status):
+    def look(self, iteration: int, state: State) -> bool:
+        """Ask the stopping rule about the new iterate, and tell whether it looked."""
+        verdict, self.memory = self.stop.look(iteration, state, self.memory)
+        if verdict is None:
+            return False
+        going = [status is None for status in self.status]
+        keep = [going_on and good for going_on, good in zip(going, verdict.keep, strict=True)]
+        if all(keep):
             self.x = state.x
-        else:
-            mask = torch.tensor([s is None for s in self.status], device=self.x.device)
-            self.x = torch.where(mask.reshape(-1, 1, 1, 1), state.x, self.x)
-        verdict = stop(iteration, state)
-        for i in going:
-            self.iterations[i] = iteration
-            self.status[i] = None if verdict is None else verdict[i]
-        return verdict is not None
+        elif any(keep):
+            self.x = select(torch.tensor(keep, device=self.x.device), state.x, self.x)
+        for i in (i for i, going_on in enumerate(going) if going_on):
+            self.iterations[i], self.status[i] = iteration, verdict.statuses[i]
+        return True

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement, Restorer
-from undegrade.core.solver import Observer, Result, State
+from undegrade.core.solver import Observer, Result
+from undegrade.core.stopping import State
 from undegrade.metrics.distortion import psnr, ssim
 
 _LEAST_FOR_SSIM = 11

@@ -2,8 +2,10 @@
 
 import contextlib
 import os
+import platform
 import secrets
 import shutil
+import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +23,9 @@ def replacing(path: str | Path) -> Generator[BinaryIO]:
         OSError: the file cannot be written; its message names the path and the reason.
     """
     path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = path.with_name(_temporary_name())
     try:
+        _remove_abandoned(path.parent)
         with temporary.open("xb") as file:
             yield file
             file.flush()
@@ -47,9 +50,10 @@ def appearing_in(folder: str | Path) -> Generator[Path]:
     """
     folder = Path(folder)
     made = not folder.exists()
-    temporary = folder / f".{secrets.token_hex(8)}.part"
+    temporary = folder / _temporary_name()
     try:
         temporary.mkdir(parents=True)
+        _remove_abandoned(folder)
         yield temporary
         for file in sorted(temporary.iterdir()):
             file.replace(folder / file.name)
@@ -61,3 +65,35 @@ def appearing_in(folder: str | Path) -> Generator[Path]:
         if made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _temporary_name() -> str:
+    """It says which process of which machine writes, so that a later one can tell what is left."""
+    return f".{_MACHINE:08x}-{os.getpid()}-{secrets.token_hex(8)}.part"
+
+
+_MACHINE = zlib.crc32(platform.node().encode())
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes of this machine were writing when they were killed."""
+    for path in folder.glob(f".{_MACHINE:08x}-*-*.part"):
+        process = path.name.split("-")[1]
+        if not process.isdecimal() or _runs(int(process)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":  # signal 0 is no question there
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

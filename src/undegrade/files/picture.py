@@ -131,6 +131,11 @@ def write_image(path: str | Path, x: Image, *, dtype: str = "uint8") -> None:
     write_picture(path, Picture(x, None, Form(format_of(Path(path)), dtype)))
 
 
+def pictures_below(folder: str | Path) -> list[Path]:
+    """The picture files of a folder and all folders in it by their suffix, sorted by path."""
+    return sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
+
+
 def list_pictures(folder: str | Path) -> list[Path]:
     """The picture files of a folder by their suffix, sorted by name; sub-folders are not entered.
 

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from undegrade.core.solver import Record
 from undegrade.files.atomic import replacing
@@ -24,7 +26,16 @@ def write_rows(
     writer.writeheader()
     writer.writerows(rows)
     with replacing(path) as file:
-        file.write(text.getvalue().encode())
+        file.write(text.getvalue().encode(errors="backslashreplace"))
+
+
+def append_row(path: str | Path, row: Mapping[str, object]) -> None:
+    """Write a table again with one row more; columns that it lacks are added.
+
+    Raises:
+        OSError: the file cannot be read or written.
+    """
+    write_rows(path, [*(read_rows(path) if Path(path).exists() else []), row])
 
 
 def read_rows(path: str | Path) -> list[dict[str, str]]:
@@ -55,11 +66,20 @@ def write_trace(path: str | Path, trace: Sequence[Record], sample: int = 0) -> N
 
 
 def write_settings(path: str | Path, settings: Mapping[str, object]) -> None:
-    """Write settings as JSON; paths and other things that JSON does not know become text.
+    """Write settings as JSON; what JSON does not know (paths, ∞, NaN) becomes text.
 
     Raises:
         OSError: the file cannot be written.
     """
-    text = json.dumps(settings, ensure_ascii=False, indent=1, default=str)
+    text = json.dumps(_finite(settings), ensure_ascii=False, indent=1, default=str, allow_nan=False)
     with replacing(path) as file:
-        file.write(text.encode() + b"\n")
+        file.write(text.encode(errors="backslashreplace") + b"\n")
+
+
+def _finite(value: Any) -> Any:
+    """The same, with numbers that are not finite as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,6 +1,5 @@
 """A likelihood's quadratic model, which learned methods are shown, and the moves it asks for."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -9,11 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image, PerSample, dot, norm, per_sample
+from undegrade.core.image import Image, PerSample, per_sample, ratio
+from undegrade.core.linear_algebra import conjugate_gradient, impulse_response
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
 
-_FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
+FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
+_ENOUGH = 1e-4  # of the residual: what conjugate gradients may leave, far below what is visible
 _BAND = 3  # standard deviations by which an entry may be missed: 0.3 % of them are by chance
 _BAND_ERROR = 0.03  # the error expected of a last estimate, for the move into the band
 _BAND_FLOOR = 0.003  # smallest shift of that move, below which noise-free borders ring
@@ -74,7 +75,15 @@ class QuadraticModel:
         def normal(v: Tensor) -> Tensor:
             return kept * A(A.adjoint(kept * v)) + shift * v
 
-        return A.adjoint(kept * _solved(normal, residual, self.spectrum + shift, cg_iterations))
+        spectrum, size = self.spectrum + shift, (residual.shape[-2], residual.shape[-1])
+
+        def divided(r: Tensor) -> Tensor:
+            return torch.fft.irfft2(torch.fft.rfft2(r) / spectrum, s=size)
+
+        solution = conjugate_gradient(
+            normal, residual, tolerance=_ENOUGH, iterations=cg_iterations, precondition=divided
+        )
+        return A.adjoint(kept * solution.x)
 
     def within_band(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
         """x, moved to where no entry of y is missed by more than 3σ.
@@ -100,42 +109,17 @@ def linear(problem: Fidelity) -> LinearOperator:
     return problem.operator
 
 
-def _solved(
-    normal: Callable[[Tensor], Tensor], b: Tensor, spectrum: Tensor, iterations: int
-) -> Tensor:
-    """v with normal(v) ≈ b, preconditioned by division of the spectrum."""
-
-    def divided(r: Tensor) -> Tensor:
-        return torch.fft.irfft2(torch.fft.rfft2(r) / spectrum, s=(r.shape[-2], r.shape[-1]))
-
-    tiny, enough = torch.finfo(b.dtype).tiny, 1e-4 * norm(b)
-    v, r, z = torch.zeros_like(b), b, divided(b)
-    p, rz = z, dot(b, z)
-    unsolved = norm(b) > enough  # samples that are solved wait: a batch changes nothing
-    for _ in range(iterations):
-        q = normal(p)
-        step = per_sample(unsolved * rz / dot(p, q).clamp(min=tiny), p)
-        v, r = v + step * p, r - step * q
-        unsolved = norm(r) > enough
-        if not bool(unsolved.any()):
-            break
-        z = divided(r)
-        rz, old = dot(r, z), rz
-        p = z + per_sample(rz / old.clamp(min=tiny), p) * p
-    return v
-
-
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
     """Noise level of each sample, and which of its entries say anything (1) or are lost (0)."""
     variance, trusted = _variance(problem)
-    count = trusted.flatten(1).sum(1).clamp(min=1)
-    return (variance.flatten(1).sum(1) / count).clamp(min=_FINEST**2).sqrt(), trusted
+    mean = ratio(variance.flatten(1).sum(1), trusted.flatten(1).sum(1))
+    return mean.clamp(min=FINEST**2).sqrt(), trusted
 
 
 def _variance(problem: Fidelity) -> tuple[Tensor, Tensor]:
-    precision = problem.likelihood.precision(problem.y).clamp(max=_FINEST**-2)
+    precision = problem.likelihood.precision(problem.y).clamp(max=FINEST**-2)
     trusted = (precision > 0).to(precision)
-    return trusted / torch.where(precision > 0, precision, 1.0), trusted
+    return ratio(trusted, precision), trusted
 
 
 def _spectrum(A: LinearOperator, y: Tensor) -> Tensor:
@@ -144,18 +128,13 @@ def _spectrum(A: LinearOperator, y: Tensor) -> Tensor:
     A response of nothing (the middle entry is masked) counts as that of the identity, which makes
     the preconditioned step a plain one.
     """
-    row, column = y.shape[-2] // 2, y.shape[-1] // 2
-    impulse = torch.zeros_like(y)
-    impulse[..., row, column] = 1
-    response = A(A.adjoint(impulse))
-    peak = response[..., row : row + 1, column : column + 1]
-    peak = torch.where(peak > 0, peak, torch.ones_like(peak))
-    around = response.flatten(2).abs().sum(2) - peak.flatten(1).abs()
-    if bool((around <= 1e-6 * peak.flatten(1)).all()):
+    response = impulse_response(lambda v: A(A.adjoint(v)), y)
+    peak = torch.where(response[..., :1, :1] > 0, response[..., :1, :1], 1.0)
+    response[..., :1, :1] = peak
+    around = response.abs().sum((-2, -1), keepdim=True) - peak
+    if bool((around <= 1e-6 * peak).all()):
         return peak
-    response = torch.where(around[..., None, None] > -0.5 * peak, response, impulse)
-    spectrum = torch.fft.rfft2(response.roll((-row, -column), (-2, -1)))
-    return spectrum.real.clamp(min=0)
+    return torch.fft.rfft2(response).real.clamp(min=0)
 
 
 def _level(A: LinearOperator, problem: Fidelity, std: PerSample) -> Image:

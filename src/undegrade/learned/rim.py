@@ -80,8 +80,9 @@ class RIM(nn.Module):
         """The same machine for so many steps."""
         return RIM(self.cell, self.features, self.parametrization, colors=self.colors, steps=steps)
 
-    def init(self, problem: Fidelity, x0: Image) -> RIMState:
-        """The state before the first step."""
+    def init(self, problem: Fidelity, x0: Image, near: RIMState | None = None) -> RIMState:
+        """The state before the first step; nothing is taken from a state nearby."""
+        del near
         if x0.shape[1] not in (1, self.colors):
             raise ValueError(
                 f"this network restores images of 1 or {self.colors} channels, got {x0.shape[1]}"

@@ -9,6 +9,8 @@ from undegrade.core.image import Number, PerSample, dot, per_sample
 from undegrade.core.likelihood import Likelihood
 from undegrade.likelihoods.noise import Noise
 
+_FLAT = 1e-2  # in scales: closer to the kink the parabola, which would be a wall, stays as it is
+
 
 @final
 class Laplace(Likelihood):
@@ -55,6 +57,11 @@ class Laplace(Likelihood):
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
         slope = (prediction - y).sign() / per_sample(self.scale, y)
         return self(prediction, y), slope
+
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """1/(scale·|u − y|): the parabola that touches |u − y|/scale on both sides of the kink."""
+        scale = per_sample(self.scale, y)
+        return 1 / (scale * torch.maximum((prediction - y).abs(), _FLAT * scale))
 
     def precision(self, y: Tensor) -> Tensor:
         return (0.5 / per_sample(self.scale, y).square()).expand_as(y)

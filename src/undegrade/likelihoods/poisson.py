@@ -60,6 +60,12 @@ class Poisson(Likelihood):
         u, below = prediction.clamp(min=low), (prediction - low).clamp(max=0)
         return value, peak * (1 - y / u) + self._curvature(y) * below
 
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """peak/u, Fisher's information; the parabola's own curvature where that takes over."""
+        peak, low, y = self._constants(y)
+        fisher = peak / prediction.clamp(min=low)
+        return torch.where(prediction < low, self._curvature(y), fisher)
+
     def precision(self, y: Tensor) -> Tensor:
         """peak²/(n + 1) for n = peak·y photons.
 

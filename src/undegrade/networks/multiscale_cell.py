@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from undegrade.core.image import round_up
 from undegrade.networks.residual_block import convolution, residual_blocks
 
 
@@ -85,12 +86,12 @@ class MultiscaleCell(nn.Module):
     def start(self, features: Tensor) -> Tensor:
         """The hidden state before the first step: zeros at half resolution."""
         b, _, h, w = features.shape
-        return features.new_zeros(b, self.width, *(_ceil(n, self.divisor) // 2 for n in (h, w)))
+        return features.new_zeros(b, self.width, *(round_up(n, self.divisor) // 2 for n in (h, w)))
 
     def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """One step."""
         h, w = features.shape[-2:]
-        margin = (0, _ceil(w, self.divisor) - w, 0, _ceil(h, self.divisor) - h)
+        margin = (0, round_up(w, self.divisor) - w, 0, round_up(h, self.divisor) - h)
         u = functional.pixel_unshuffle(functional.pad(features, margin, mode="replicate"), 2)
         u = self._levels(self.enter(torch.cat((u, hidden), 1)))
         return functional.pixel_shuffle(self.leave(u), 2)[..., :h, :w], u
@@ -105,10 +106,6 @@ class MultiscaleCell(nn.Module):
         for up, blocks in zip(reversed(self.up), reversed(self.after), strict=True):
             u = blocks(up(u) + skipped.pop())
         return u
-
-
-def _ceil(size: int, divisor: int) -> int:
-    return -(-size // divisor) * divisor
 
 
 def _reach(before: Sequence[int], middle: int, after: Sequence[int]) -> int:

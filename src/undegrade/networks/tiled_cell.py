@@ -5,6 +5,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from undegrade.core.image import round_up
+
 
 @runtime_checkable
 class LocalCell(Protocol):
@@ -45,8 +47,8 @@ class TiledCell(nn.Module):
         if tile < 1:
             raise ValueError(f"expected tiles of at least one pixel, got a side of {tile}")
         self.cell = cell
-        self.tile = -(-tile // cell.divisor) * cell.divisor
-        self.overlap = -(-cell.reach // cell.divisor) * cell.divisor
+        self.tile = round_up(tile, cell.divisor)
+        self.overlap = round_up(cell.reach, cell.divisor)
 
     def start(self, features: Tensor) -> Tensor:
         """The cell's own."""

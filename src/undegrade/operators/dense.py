@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator
-from undegrade.operators.first_estimate import steepest_descent_from_zero
 
 
 @final
@@ -45,7 +44,3 @@ class Dense(LinearOperator):
 
     def adjoint(self, y: Tensor) -> Image:
         return y @ self.matrix.to(y)
-
-    def initial(self, y: Tensor) -> Image:
-        """One step of steepest descent from 0."""
-        return steepest_descent_from_zero(self, y)

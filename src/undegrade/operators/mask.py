@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import Image, PerSample, per_sample, ratio
 from undegrade.core.operator import LinearOperator
 
 _WINDOW = (0.125, 0.375, 0.375, 0.125)  # binomial, close to a Gaussian
@@ -58,7 +58,7 @@ class Mask(LinearOperator):
         """
         weight = self.observed.to(y).expand_as(y)
         seen = (weight != 0).to(y)
-        return _filled(y / torch.where(weight == 0, 1.0, weight), seen)
+        return _filled(ratio(y, weight), seen)
 
     @property
     def closed_form(self) -> bool:
@@ -78,7 +78,7 @@ def _filled(values: Tensor, weight: Tensor) -> Tensor:
     if max(h, w) == 1:
         return weight * values
     total = _halved(weight)
-    mean = _halved(weight * values) / total.clamp(min=torch.finfo(total.dtype).tiny)
+    mean = ratio(_halved(weight * values), total)
     coarse = _filled(mean, (_SATURATION * total).clamp(max=1))
     grow = (2.0 if h > 1 else 1.0, 2.0 if w > 1 else 1.0)
     wide = torch.nn.functional.interpolate(

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Protocol, final, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator, Operator
-from undegrade.operators.first_estimate import steepest_descent_from_zero
+from undegrade.operators.function import Function
 
 
 @runtime_checkable
@@ -31,13 +31,13 @@ def from_physics(physics: HasA, start: Callable[[Tensor], Image] | None = None) 
     from automatic differentiation. deepinv itself is not imported.
 
     Arguments:
-        physics: such as a `deepinv.physics.LinearPhysics`.
+        physics: such as a `deepinv.physics.LinearPhysics`; an `nn.Module` moves with the operator.
         start: from a measurement to a first estimate, used where there is no `A_adjoint`; the
             measurement itself when not given.
     """
     if isinstance(physics, HasAdjoint):
         return LinearPhysics(physics)
-    return Physics(physics, start)
+    return Function(_Measuring(physics), start)
 
 
 @final
@@ -58,26 +58,13 @@ class LinearPhysics(LinearOperator):
     def adjoint(self, y: Tensor) -> Image:
         return self.physics.A_adjoint(y)
 
-    def initial(self, y: Tensor) -> Image:
-        """One step of steepest descent from 0."""
-        return steepest_descent_from_zero(self, y)
 
+class _Measuring(nn.Module):
+    """Calls `A`, and owns the physics if that is a module."""
 
-@final
-class Physics(Operator):
-    """x ↦ physics.A(x), possibly non-linear, differentiated automatically.
-
-    Arguments:
-        physics: if it is an `nn.Module` it moves with the operator.
-        start: from a measurement to a first estimate; the measurement itself when not given.
-    """
-
-    def __init__(self, physics: HasA, start: Callable[[Tensor], Image] | None = None) -> None:
+    def __init__(self, physics: HasA) -> None:
         super().__init__()
-        self.physics, self.start = physics, start
+        self.physics = physics
 
     def forward(self, x: Image) -> Tensor:
         return self.physics.A(x)
-
-    def initial(self, y: Tensor) -> Image:
-        return y if self.start is None else self.start(y)

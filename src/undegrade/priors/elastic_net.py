@@ -21,34 +21,34 @@ class ElasticNet(Convex):
         Zou and Hastie, Regularization and variable selection via the elastic net (2005), eq. (3).
 
     Arguments:
-        curvature: ρ > 0; `LpNorm(1)` is the case ρ = 0.
+        ridge: ρ > 0; `LpNorm(1)` is the case ρ = 0.
 
     Raises:
         ValueError: ρ is not positive.
     """
 
-    def __init__(self, curvature: float) -> None:
+    def __init__(self, ridge: float) -> None:
         super().__init__()
-        if not curvature > 0:
-            raise ValueError(f"the curvature of an elastic net is positive, got {curvature}")
-        self.curvature = curvature
+        if not ridge > 0:
+            raise ValueError(f"the ridge of an elastic net is positive, got {ridge}")
+        self.ridge = ridge
 
     def extra_repr(self) -> str:
-        return f"curvature={self.curvature}"
+        return f"ridge={self.ridge}"
 
     def modulus(self, x: Tensor) -> PerSample:
-        return x.new_full((len(x),), self.curvature)
+        return x.new_full((len(x),), self.ridge)
 
     def forward(self, x: Tensor) -> PerSample:
-        return x.abs().flatten(1).sum(1) + 0.5 * self.curvature * dot(x, x)
+        return x.abs().flatten(1).sum(1) + 0.5 * self.ridge * dot(x, x)
 
     def value_and_grad(self, x: Tensor) -> tuple[PerSample, Tensor]:
-        return self(x), torch.add(x.sign(), x, alpha=self.curvature)
+        return self(x), torch.add(x.sign(), x, alpha=self.ridge)
 
     def prox(self, v: Tensor, step: float | PerSample) -> Tensor:
         scale = per_sample(step, v)
-        return shrink(v, scale) / (1 + self.curvature * scale)
+        return shrink(v, scale) / (1 + self.ridge * scale)
 
     def conjugate(self, p: Tensor) -> PerSample:
         beyond = shrink(p, 1.0)
-        return dot(beyond, beyond) / (2 * self.curvature)
+        return dot(beyond, beyond) / (2 * self.ridge)

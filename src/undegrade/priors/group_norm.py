@@ -1,5 +1,6 @@
 """The size of a gradient field: what total variation sums up."""
 
+from collections.abc import Callable
 from typing import Literal, final, get_args
 
 import torch
@@ -79,6 +80,11 @@ class GroupNorm(Convex):
     def pull(self, size: Tensor) -> Tensor:
         """ρ′(t)/t: the gradient is this times v."""
         return size.clamp(min=max(self.smoothing, torch.finfo(size.dtype).tiny)).reciprocal()
+
+    def curvature(self, x: Field) -> Callable[[Field], Field]:
+        """v ↦ ρ′(|x|)/|x|·v, the lagged one: the least parabola above ρ that touches it at x."""
+        pull = self.pull(magnitude(x, self.coupling))
+        return lambda v: pull * v
 
     def prox(self, v: Field, step: float | PerSample) -> Field:
         """v·(1 − step / max(|v|, δ + step))."""

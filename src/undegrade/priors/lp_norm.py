@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex, Functional
-from undegrade.core.image import PerSample, dot, norm, per_sample
+from undegrade.core.image import PerSample, dot, norm, per_sample, ratio
 
 
 @final
@@ -54,7 +54,7 @@ class LpNorm(Convex):
             case 1, 2:
                 return value, per_sample(2 * x.abs().flatten(1).sum(1), x) * x.sign()
             case 2, 1:
-                return value, x / per_sample(value.clamp(min=torch.finfo(x.dtype).tiny), x)
+                return value, ratio(x, per_sample(value, x))
             case _:
                 return value, 2 * x
 

@@ -51,7 +51,7 @@ class Tikhonov(Proximable):
             return x + per_sample(step, x) * self._normal(x)
 
         tolerance = torch.finfo(v.dtype).eps ** 0.75
-        return conjugate_gradient(shifted, v, tolerance=tolerance, iterations=500)
+        return conjugate_gradient(shifted, v, tolerance=tolerance, iterations=500).x
 
     def _normal(self, v: Tensor) -> Tensor:
         return v.clone() if self.operator is None else self.operator.adjoint(self.operator(v))

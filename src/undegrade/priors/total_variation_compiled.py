@@ -14,7 +14,7 @@ from torch import Tensor
 from undegrade.core.image import Image, PerSample
 from undegrade.priors.group_norm import Coupling
 
-_SMALLEST = 2**17  # below this many values the plain expressions are fast enough
+SMALLEST = 2**17  # below this many values the plain expressions are fast enough
 
 
 def pays(x: Image, *others: Tensor) -> bool:
@@ -22,7 +22,7 @@ def pays(x: Image, *others: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
-        and x.numel() >= _SMALLEST
+        and x.numel() >= SMALLEST
         and all(other.dtype == x.dtype for other in others)
         and not (torch.is_grad_enabled() and any(t.requires_grad for t in (x, *others)))
         and all(map(_in_memory, (x, *others)))

@@ -2,11 +2,13 @@
 
 from typing import Any, final
 
+import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import Image
+from undegrade.core.image import Image, select
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement, Restorer
+from undegrade.core.stopping import Status
 from undegrade.likelihoods import NOISES
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
@@ -26,6 +28,8 @@ class Reconstruction(nn.Module):
             deepinv's Gaussian, Laplace, Poisson (normalized) or salt-and-pepper noise; no noise
             (`ZeroNoise`) means that its level is estimated from the measurement.
 
+    A sample whose restoration diverged is NaN, since there is no status beside it.
+
     Raises:
         ValueError: the noise model is of another kind and no likelihood was given.
     """
@@ -36,7 +40,9 @@ class Reconstruction(nn.Module):
 
     def forward(self, y: Tensor, physics: Any) -> Image:
         likelihood = self.likelihood or _likelihood(physics.noise_model, y)
-        return self.restorer.restore(Measurement(y, from_physics(physics), likelihood)).x
+        result = self.restorer.restore(Measurement(y, from_physics(physics), likelihood))
+        lost = [status is Status.DIVERGED for status in result.status]
+        return select(torch.tensor(lost, device=y.device), result.x * torch.nan, result.x)
 
 
 def _likelihood(model: Any, y: Tensor) -> Likelihood:

@@ -10,7 +10,8 @@ from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Objective
 from undegrade.core.operator import LinearOperator
-from undegrade.core.solver import Observer, Result, advance, solve, until
+from undegrade.core.solver import Observer, Result, advance, solve
+from undegrade.core.stopping import until
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate
@@ -76,10 +77,11 @@ class Quadratic:
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
 
-        def tried(data: Tensor, weight: PerSample, x: Image) -> Image:
+        def tried(data: Tensor, weight: PerSample, last: Image | None) -> Image:
             objective = self.objective(replace(measurement, y=data), weight)
-            return advance(ConjugateGradient(), objective, x, WARM_UP_ITERATIONS).x
+            begin = x0 if last is None else last
+            return advance(ConjugateGradient(), objective, begin, WARM_UP_ITERATIONS).x
 
         start = y.new_full((len(y),), _START)
         precision = measurement.likelihood.precision(y)
-        return self.rule.choose(path(tried, operator, x0), y, precision, start)
+        return self.rule.choose(path(tried, operator), y, precision, start)

@@ -12,7 +12,8 @@ import torch
 
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.stopping import until
 from undegrade.learned.rim import RIM, RIMState
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell

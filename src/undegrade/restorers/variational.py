@@ -2,19 +2,21 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard, final
+from typing import Any, NamedTuple, TypeGuard, final
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, norm
+from undegrade.core.image import Image, PerSample, norm, ratio
 from undegrade.core.least_squares import LeastSquares
+from undegrade.core.linear_algebra import random_signs
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
-from undegrade.core.solver import Observer, Result, Solver, Stop, advance, solve, until
+from undegrade.core.solver import Observer, Result, Solver, advance, solve
+from undegrade.core.stopping import State, Stop, until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.priors.box import Box
@@ -25,13 +27,40 @@ from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
-from undegrade.solvers.primal_dual import PrimalDual
+from undegrade.solvers.primal_dual import DualState, PrimalDual
 
 WARM_UP_ITERATIONS = 30  # per tried weight, each from where the last one ended
 GAP_EVERY = 30  # iterations between two duality gaps, each as expensive as an iteration
-Start = tuple[Image, Tensor | None]
-"""An image, and the dual field that belongs to it where the method has one."""
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
+
+
+class Reached(NamedTuple):
+    """What the next weight begins with. Whole states would take half as much memory again."""
+
+    x: Image
+    p: Tensor | None  # the dual field, where the method has one
+
+    @property
+    def residual(self) -> PerSample:
+        """Not asked for: a duality gap costs as much as an iteration."""
+        return self.x.new_full((len(self.x),), torch.inf)
+
+
+class Plan(NamedTuple):
+    """A method, the objective as it takes it, when to stop, and what to go on from."""
+
+    method: Solver[Any, Any]
+    problem: Objective[Any, Any]
+    stop: Stop[Any]
+    reached: Callable[[Any], Reached]
+
+
+def _with_dual(state: DualState) -> Reached:
+    return Reached(state.x, state.p)
+
+
+def _alone(state: State) -> Reached:
+    return Reached(state.x, None)
 
 
 @final
@@ -71,8 +100,8 @@ class Variational:
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
-        method, problem, stop = self._plan(measurement, weight, (x0, None))
-        result = solve(method, problem, x0, stop=stop, observe=observe)
+        plan = self._plan(measurement, weight, x0)
+        result = solve(plan.method, plan.problem, x0, stop=plan.stop, observe=observe)
         return dataclasses.replace(result, chosen={"weight": weight})
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
@@ -81,13 +110,14 @@ class Variational:
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
 
-        def tried(data: Tensor, weight: PerSample, start: Start) -> Start:
+        def tried(data: Tensor, weight: PerSample, last: Reached | None) -> Reached:
             moved = dataclasses.replace(measurement, y=data)
-            method, problem, _ = self._plan(moved, weight, start)
-            state = advance(method, problem, start[0], WARM_UP_ITERATIONS)
-            return state.x, None if isinstance(method, LBFGS) else state.p
+            begin = x0 if last is None else last.x
+            plan = self._plan(moved, weight, begin)
+            ended = advance(plan.method, plan.problem, begin, WARM_UP_ITERATIONS, near=last)
+            return plan.reached(ended)
 
-        trials = path(tried, lambda at: operator(at[0]), (x0, None))
+        trials = path(tried, lambda at: operator(at.x))
         precision = measurement.likelihood.precision(y)
         start = _usual_weight(precision) * _gain(operator, x0)
         return self.rule.choose(trials, y, precision, start)
@@ -99,28 +129,27 @@ class Variational:
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         return Objective(fidelity, self._prior(), weight)
 
-    def _plan(
-        self, measurement: Measurement, weight: PerSample, start: Start
-    ) -> tuple[Solver[Any, Any], Objective[Any, Any], Stop]:
-        """The best method for this measurement, the objective as it takes it, and when to stop."""
+    def _plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
+        """The best method for this measurement."""
         y, likelihood, operator = measurement.y, measurement.likelihood, measurement.operator
         stop = functools.partial(until, iterations=self.iterations)
         certain = stop(residual=self.tolerance, every=GAP_EVERY)
         objective, prior = self.objective(measurement, weight), self._prior()
-        x0, dual = start
         if isinstance(likelihood, Gaussian) and _well_posed(operator, y):
             squares = LeastSquares(operator, y, likelihood.std)
-            return PrimalDual(dual=dual), Objective(squares, prior, weight), certain
+            return Plan(PrimalDual(), Objective(squares, prior, weight), certain, _with_dual)
         if isinstance(likelihood, Gaussian) and isinstance(operator, Blur) and operator.closed_form:
             # the residual is about what is left to gain
             squares = LeastSquares(operator, y, likelihood.std)
             enough = stop(residual=self.tolerance / 2, every=5)
-            return PreconditionedPrimalDual(dual=dual), Objective(squares, prior, weight), enough
+            preconditioned = Objective(squares, prior, weight)
+            return Plan(PreconditionedPrimalDual(), preconditioned, enough, _with_dual)
         if _well_posed(operator, y) or not likelihood.smooth:
-            return PrimalDual(dual=dual), dualize(objective, x0, NEARBY), certain
+            return Plan(PrimalDual(), dualize(objective, x0, NEARBY), certain, _with_dual)
         # one remembered step is faster on photographs than more; the gain that the quadratic model
         # expects is a small part of what is still to come
-        return LBFGS(memory=1), objective, stop(residual=self.tolerance / 30, every=5)
+        enough = stop(residual=self.tolerance / 30, every=5)
+        return Plan(LBFGS(memory=1), objective, enough, _alone)
 
     def _prior(self) -> TotalVariation:
         return TotalVariation(self.coupling, self.smoothing)
@@ -136,12 +165,10 @@ def _well_posed(operator: Operator, y: Tensor) -> TypeGuard[LinearOperator]:
 def _usual_weight(precision: Tensor) -> PerSample:
     """1.1/std, for the mean precision of the trusted entries: where the search begins."""
     total, trusted = precision.flatten(1).sum(1), (precision > 0).flatten(1).sum(1)
-    return 1.1 * (total / trusted.clamp(min=1)).clamp(min=torch.finfo(precision.dtype).tiny).sqrt()
+    return 1.1 * ratio(total, trusted).clamp(min=torch.finfo(precision.dtype).tiny).sqrt()
 
 
 def _gain(operator: Operator, x: Image) -> PerSample:
     """√(‖Jδ‖²/‖δ‖²) for random signs δ: how much of white noise φ lets through."""
-    generator = torch.Generator().manual_seed(1)
-    signs = torch.randint(0, 2, x.shape[1:], generator=generator).to(x) * 2 - 1
-    signs = signs.expand_as(x)
-    return (norm(operator.jvp(x, signs)) / norm(signs)).clamp(min=1e-3)
+    signs = random_signs(x, 1)
+    return (norm(operator.linearize(x)[1](signs)) / norm(signs)).clamp(min=1e-3)

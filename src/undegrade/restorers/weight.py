@@ -8,7 +8,8 @@ from typing import Protocol, TypeVar, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, dot
+from undegrade.core.image import PerSample, dot, ratio
+from undegrade.core.linear_algebra import random_signs
 
 Predict = Callable[[PerSample], Tensor]
 """Weight ↦ φ(x̂), the prediction of the image restored with that weight, from where it last was."""
@@ -16,26 +17,28 @@ Path = Callable[[Tensor], Predict]
 """Measurement y ↦ the restorations of y. Paths of two measurements take the same steps, so that
 the difference of two predictions is a derivative of one map, converged or not."""
 S = TypeVar("S")
+# Signs, because normal numbers from a common seed may be the very noise of a simulated y, and a
+# probe along the noise is worthless; a seed that nobody simulates noise with, for the same reason.
+_PROBE = 2718281828
 
 
 def path(
-    solve: Callable[[Tensor, PerSample, S], S], predict: Callable[[S], Tensor], start: S
+    restored: Callable[[Tensor, PerSample, S | None], S], predict: Callable[[S], Tensor]
 ) -> Path:
     """The path of a method that begins each restoration where the last one ended.
 
     Arguments:
-        solve: (measurement, weight, where to begin) ↦ where it ended.
+        restored: (measurement, weight, where the last one ended or None) ↦ where it ended.
         predict: where it ended ↦ φ(x̂).
-        start: where the first one begins.
     """
 
     def of(y: Tensor) -> Predict:
-        at = start
+        last: S | None = None
 
         def predicted(weight: PerSample) -> Tensor:
-            nonlocal at
-            at = solve(y, weight, at)
-            return predict(at)
+            nonlocal last
+            last = restored(y, weight, last)
+            return predict(last)
 
         return predicted
 
@@ -77,11 +80,11 @@ class UnbiasedRisk:
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1)
         deviation = torch.where(precision > 0, precision, torch.inf).rsqrt()
-        from_here, from_there = path(y), path(y + self.probe * deviation * _probe(y))
+        from_here, from_there = path(y), path(y + self.probe * deviation * random_signs(y, _PROBE))
 
         def along_probe(prediction: Tensor) -> PerSample:
             # the difference of two of these is small: hence a sum in double precision
-            along = precision.sqrt() * _probe(y) * prediction
+            along = precision.sqrt() * random_signs(y, _PROBE) * prediction
             return along.flatten(1).sum(1, dtype=torch.float64)
 
         def risk(weight: PerSample) -> PerSample:
@@ -93,7 +96,7 @@ class UnbiasedRisk:
             divergence = (divergence + along_probe(from_there(weight))) / self.probe
             return misfit - trusted + 2 * divergence.to(misfit)
 
-        return _minimize(risk, start, self.evaluations)
+        return search_minimum(risk, start, self.evaluations)
 
 
 @final
@@ -124,25 +127,14 @@ class Discrepancy:
             misfit = predict(weight) - y
             return (dot(misfit, precision * misfit) / (self.factor * trusted)).log()
 
-        return _root(excess, start, self.evaluations)
+        return search_root(excess, start, self.evaluations)
 
 
 RULES: dict[str, WeightRule] = {"risk": UnbiasedRisk(), "discrepancy": Discrepancy()}
 """What `--rule` names."""
 
 
-def _probe(y: Tensor) -> Tensor:
-    """The same random signs for every sample of this size, at every call.
-
-    Signs, because normal numbers from a common seed may be the very noise of a simulated y, and a
-    probe along the noise is worthless.
-    """
-    generator = torch.Generator().manual_seed(2718281828)
-    signs = torch.randint(0, 2, y.shape[1:], generator=generator, dtype=torch.int8)
-    return (2 * signs - 1).to(y).expand_as(y)
-
-
-def _minimize(
+def search_minimum(
     score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int
 ) -> PerSample:
     """Per sample: walk in factors of √2 until the score rises on both sides, then a parabola."""
@@ -163,9 +155,8 @@ def _minimize(
         )
     left, middle, right = scores
     bend = left - 2 * middle + right
-    offset = torch.where(
-        bend > 0, 0.5 * (left - right) / bend.clamp(min=1e-30), right.sub(left).sign().neg()
-    )
+    fitted = ratio(0.5 * (left - right), bend)
+    offset = torch.where(bend > 0, fitted, right.sub(left).sign().neg())
     return (at[1] + stride * offset.clamp(-1, 1)).exp()
 
 
@@ -178,7 +169,9 @@ def _shift(triple: list[Tensor], new: Tensor, down: Tensor, up: Tensor) -> list[
     ]
 
 
-def _root(score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int) -> PerSample:
+def search_root(
+    score: Callable[[PerSample], PerSample], start: PerSample, evaluations: int
+) -> PerSample:
     """Per sample: the weight where an increasing score is 0, to 2 %, by guarded secant steps."""
     done = torch.zeros_like(start, dtype=torch.bool)
     low, high = torch.full_like(start, -math.inf), torch.full_like(start, math.inf)

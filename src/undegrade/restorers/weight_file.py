@@ -1,14 +1,16 @@
 """Weight files of recurrent inference machines: safetensors that say what they are."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from undegrade.files.atomic import replacing
 from undegrade.learned.rim import RIM
 from undegrade.restorers import weight_format_1
 from undegrade.restorers.architecture import (
@@ -41,9 +43,8 @@ def save_weights(
         "sha256": digest(tensors),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    save_file(tensors, temporary, metadata)
-    temporary.replace(path)
+    with replacing(path) as file:
+        file.write(_sorted(save(tensors, metadata)))
 
 
 def load_weights(path: Path) -> tuple[RIM, Architecture, dict[str, str]]:
@@ -78,6 +79,14 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
         total.update(f"{name} {tuple(t.shape)} {t.dtype}\n".encode())
         total.update(t.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
+
+
+def _sorted(data: bytes) -> bytes:
+    """The same file with its header in order: safetensors writes metadata as they fall."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:start]), sort_keys=True, separators=(",", ":"))
+    text = header.encode().ljust(start - 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

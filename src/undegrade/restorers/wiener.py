@@ -7,11 +7,13 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample
+from undegrade.core.image import Image, PerSample, norm
+from undegrade.core.linear_algebra import impulse_response, random_signs
 from undegrade.core.measurement import Measurement
-from undegrade.core.solver import Observer, Result, solve, until
+from undegrade.core.operator import Operator
+from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.stopping import until
 from undegrade.operators.convolution import fast_size
-from undegrade.restorers.impulse_response import impulse_response
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.spectrum import image_spectrum
 
@@ -61,20 +63,50 @@ class _Filter:
 
     margin: int
 
-    def init(self, problem: Measurement, x0: Image) -> Filtered:
-        del problem
+    def init(self, problem: Measurement, x0: Image, near: Filtered | None = None) -> Filtered:
+        del problem, near
         return Filtered(x0, x0.new_full((len(x0),), torch.inf))
 
     def step(self, problem: Measurement, state: Filtered) -> Filtered:
         y, x = problem.y, state.x
         h, w = x.shape[-2:]
         size = fast_size(_enough(h, self.margin)), fast_size(_enough(w, self.margin))
-        kernel = impulse_response(problem.operator, x, size)
+        kernel = _kernel(problem.operator, x, size)
         variance = _variance(problem.likelihood.precision(y))
         restored = _filtered(_continued(y, size), kernel, variance)
         lost = (h - y.shape[-2]) // 2, (w - y.shape[-1]) // 2
         restored = restored.roll(lost, (-2, -1))[..., :h, :w]
         return Filtered(restored, torch.zeros_like(variance))
+
+
+def _kernel(operator: Operator, like: Image, size: tuple[int, int]) -> Tensor:
+    """The kernel of an operator that is a convolution, on a periodic grid with its middle at 0.
+
+    That it is one is tested by random signs in the middle of the frame, where no boundary matters;
+    kernels reach at most a quarter of the frame.
+    """
+    b, c, h, w = like.shape
+    test = torch.zeros_like(like)
+    middle = test[..., h // 4 : h - h // 4, w // 4 : w - w // 4]
+    middle.copy_(random_signs(middle, 0))
+    seen = operator(test)
+    lost = h - seen.shape[-2], w - seen.shape[-1]
+    if seen.shape[:2] != (b, c) or min(lost) < 0 or lost[0] % 2 or lost[1] % 2:
+        raise _refusal(operator)
+    kernel = impulse_response(operator, like, size)
+    transform = torch.fft.rfft2(kernel) * torch.fft.rfft2(test, s=size)
+    expected = torch.fft.irfft2(transform, s=size)
+    expected = expected[..., lost[0] // 2 : h - lost[0] // 2, lost[1] // 2 : w - lost[1] // 2]
+    if bool((norm(seen - expected) > 1e-3 * norm(seen)).any()):
+        raise _refusal(operator)
+    return kernel
+
+
+def _refusal(operator: Operator) -> ValueError:
+    return ValueError(
+        f"the Wiener filter needs a blur or no operator at all, got {type(operator).__name__}; "
+        "use the variational or the quadratic method"
+    )
 
 
 def _enough(n: int, margin: int) -> int:

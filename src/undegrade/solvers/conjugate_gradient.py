@@ -5,25 +5,24 @@ from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
-from torch import Tensor
 
-from undegrade.core.functional import Functional
-from undegrade.core.image import Image, PerSample, norm
+from undegrade.core.image import PerSample, Vector, norm
 from undegrade.core.linear_algebra import ConjugateGradientState as Linear
 from undegrade.core.linear_algebra import conjugate_gradient_step
-from undegrade.core.objective import Objective
-
-Problem = Objective[Functional, Functional]
+from undegrade.core.objective import Smooth
+from undegrade.core.stopping import State
+from undegrade.solvers.refusal import refuse_constraint
 
 
 class ConjugateGradientState(NamedTuple):
-    """Iterate x with −∇ and the search direction; ‖∇‖² and ‖∇ at 0‖."""
+    """Iterate x, −∇ and ‖∇‖², the last direction and ‖∇‖² where it began; ‖∇‖ at 0."""
 
-    x: Image
+    x: Vector
     residual: PerSample
-    descent: Tensor
-    direction: Tensor
+    descent: Vector
     squared: PerSample
+    direction: Vector
+    along: PerSample
     scale: PerSample
 
 
@@ -48,23 +47,21 @@ class ConjugateGradient:
         ValueError: an objective with a constraint.
     """
 
-    def init(self, problem: Problem, x0: Image) -> ConjugateGradientState:
-        if problem.constraint is not None:
-            raise ValueError(
-                "ConjugateGradient takes no constraint, got "
-                f"{type(problem.constraint).__name__}; use LBFGS"
-            )
+    def init(
+        self, problem: Smooth, x0: Vector, near: State | None = None
+    ) -> ConjugateGradientState:
+        del near  # its directions are another problem's
+        refuse_constraint("ConjugateGradient", problem, "use LBFGS")
         zero = norm(problem.grad(torch.zeros_like(x0)))
-        descent = -problem.grad(x0)
-        squared = descent.square().flatten(1).sum(1)
-        return ConjugateGradientState(x0, zero * 0 + math.inf, descent, descent, squared, zero)
+        linear = Linear.start(x0, -problem.grad(x0))
+        return ConjugateGradientState(x0, zero * 0 + math.inf, *linear[1:], zero)
 
-    def step(self, problem: Problem, state: ConjugateGradientState) -> ConjugateGradientState:
-        def hessian(v: Image) -> Image:
+    def step(self, problem: Smooth, state: ConjugateGradientState) -> ConjugateGradientState:
+        def hessian(v: Vector) -> Vector:
             return problem.hvp(state.x, v)
 
-        linear = Linear(state.x, state.descent, state.direction, state.squared)
-        x, descent, direction, squared = conjugate_gradient_step(hessian, linear)
-        floor = torch.finfo(x.dtype).tiny
-        residual = squared.sqrt() / state.scale.clamp(min=floor)
-        return ConjugateGradientState(x, residual, descent, direction, squared, state.scale)
+        linear = Linear(state.x, state.descent, state.squared, state.direction, state.along)
+        linear = conjugate_gradient_step(hessian, linear)
+        floor = torch.finfo(linear.x.dtype).tiny
+        residual = linear.squared.sqrt() / state.scale.clamp(min=floor)
+        return ConjugateGradientState(linear.x, residual, *linear[1:], state.scale)

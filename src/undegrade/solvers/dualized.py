@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from undegrade.core.functional import Composite, Convex
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import Image, PerSample, followed, per_sample
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.linear_algebra import squared_norm
 from undegrade.core.objective import Fidelity, Objective
@@ -170,6 +170,8 @@ class Dualized(Composite):
         return self.bound.to(x)
 
     def ascend(self, p: Flat, x: Image, step: PerSample, weight: PerSample) -> Flat:
+        if followed(p, x, step, weight, *self.parameters(), *self.buffers()):
+            return super().ascend(p, x, step, weight)  # what follows overwrites p
         u, v = self.stack.split(p)
         weight = weight.clamp(min=1e-12)
         # u ← u + σsAx, less σ times the prox of weight/σ·f at (u + σsAx)/σ: Moreau's identity

@@ -6,21 +6,19 @@ from typing import NamedTuple, final
 
 import torch
 
-from undegrade.core.functional import Functional
-from undegrade.core.image import Image, PerSample, dot, per_sample
-from undegrade.core.objective import Objective
+from undegrade.core.image import PerSample, Vector, dot, per_sample
+from undegrade.core.objective import Smooth
+from undegrade.core.stopping import State
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
-
-Problem = Objective[Functional, Functional]
 
 
 class GradientDescentState(NamedTuple):
     """Iterate, its value and gradient, the step to try next, and the mean that values must beat."""
 
-    x: Image
+    x: Vector
     residual: PerSample
     value: PerSample
-    gradient: Image
+    gradient: Vector
     step: PerSample
     reference: PerSample
     terms: PerSample
@@ -60,19 +58,20 @@ class GradientDescent:
         if not 0 <= self.memory <= 1:
             raise ValueError(f"expected a memory in [0, 1], got {self.memory}")
 
-    def init(self, problem: Problem, x0: Image) -> GradientDescentState:
+    def init(self, problem: Smooth, x0: Vector, near: State | None = None) -> GradientDescentState:
+        del near  # its curvature is another problem's
         x = problem.project(x0)
         point = Point(x, *problem.value_and_grad(x))
         # A guess that moves no pixel by more than 0.1; later steps know the curvature.
         steepest = point.gradient.abs().flatten(1).amax(1)
-        step = 0.1 / steepest.clamp(min=torch.finfo(x.dtype).tiny)
+        step = 0.1 / steepest.detach().clamp(min=torch.finfo(x.dtype).tiny)
         value, one = point.value, torch.ones_like(point.value)
         unknown = value * 0 + math.inf
         return GradientDescentState(
             x, unknown, value, point.gradient, step, value, one, value.abs()
         )
 
-    def step(self, problem: Problem, state: GradientDescentState) -> GradientDescentState:
+    def step(self, problem: Smooth, state: GradientDescentState) -> GradientDescentState:
         x, gradient = state.x, state.gradient
         # Along a segment inside the set, not along its surface: any convex set will do.
         direction = problem.project(x - per_sample(state.step, x) * gradient) - x
@@ -81,7 +80,8 @@ class GradientDescent:
         searches = [_search(value, slope, noise) for value, slope, noise in rows]
         point = search_along(problem, x, gradient, direction, searches)
         s, y = point.x - x, point.gradient - gradient
-        step = _next_step(state.step, dot(s, s), dot(s, y))
+        # Step sizes are no part of a derivative: through ⟨s, s⟩/⟨s, y⟩ it would grow without bound.
+        step = _next_step(state.step, dot(s, s), dot(s, y)).detach()
         terms = self.memory * state.terms + 1
         reference = state.reference + (point.value - state.reference) / terms
         floor = torch.finfo(x.dtype).eps * state.magnitude + torch.finfo(x.dtype).tiny

@@ -1,24 +1,27 @@
 """Limited-memory quasi-Newton descent, free or in a box."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import torch
 
-from undegrade.core.functional import Functional
-from undegrade.core.image import Image, PerSample, dot, per_sample
-from undegrade.core.objective import Objective
+from undegrade.core.image import PerSample, Vector, dot, per_sample
+from undegrade.core.objective import Smooth
+from undegrade.core.stopping import State
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
+from undegrade.solvers.refusal import refuse_derivatives
+from undegrade.solvers.two_metric import two_metric
 
-Problem = Objective[Functional, Functional]
+_ADVICE = "use GradientDescent"
 
 
 class Pair(NamedTuple):
     """What one step taught about the curvature; both numbers are 0 where it taught nothing."""
 
-    s: Image  # Δx
-    y: Image  # Δ∇f
+    s: Vector  # Δx
+    y: Vector  # Δ∇f
     inverse: PerSample  # 1/⟨s, y⟩
     scale: PerSample  # ⟨s, y⟩/⟨y, y⟩
 
@@ -26,11 +29,11 @@ class Pair(NamedTuple):
 class LBFGSState(NamedTuple):
     """Iterate, its value and gradient, where to go next, and what is remembered (newest last)."""
 
-    x: Image
+    x: Vector
     residual: PerSample
     value: PerSample
-    gradient: Image
-    direction: Image
+    gradient: Vector
+    direction: Vector
     slope: PerSample  # along the direction
     scale: PerSample  # 1/curvature, as the newest useful pair has it
     pairs: tuple[Pair, ...]
@@ -50,12 +53,11 @@ class LBFGS:
 
     The residual is what the quadratic model expects still to gain, as a fraction of the value:
     ½⟨∇, x − P(x − H∇)⟩ / |f + λg|. The step consumes its state: what it remembers is overwritten,
-    the iterate is not. Nothing is recorded for automatic differentiation.
+    the iterate is not.
 
     References:
         Liu and Nocedal, On the limited memory BFGS method for large scale optimization (1989).
-        Bertsekas, Projected Newton methods for optimization problems with simple constraints
-        (1982), eqs. (32)–(36).
+        For boxes, see `two_metric`.
 
     Good values: memory 2, which holds 3 + 2·2 images between steps. On photographs (noise, blur,
     low resolution; benchmarks/solver_choice.py) 1 is the quickest, by a tenth to a fifth, and 6
@@ -67,7 +69,7 @@ class LBFGS:
         memory: how many steps are remembered.
 
     Raises:
-        ValueError: memory below 1.
+        ValueError: memory below 1; a problem or a start that asks for derivatives.
     """
 
     memory: int = 2
@@ -76,8 +78,13 @@ class LBFGS:
         if self.memory < 1:
             raise ValueError(f"expected a memory of 1 step or more, got {self.memory}")
 
+    def init(self, problem: Smooth, x0: Vector, near: State | None = None) -> LBFGSState:
+        del near  # its curvature is another problem's
+        refuse_derivatives("LBFGS", problem, x0, _ADVICE)
+        return self._begin(problem, x0)
+
     @torch.no_grad()
-    def init(self, problem: Problem, x0: Image) -> LBFGSState:
+    def _begin(self, problem: Smooth, x0: Vector) -> LBFGSState:
         x = problem.project(x0)
         point = Point(x, *problem.value_and_grad(x))
         # A guess that moves no pixel by more than 0.1; the line search corrects it.
@@ -86,8 +93,12 @@ class LBFGS:
         state = _aim(problem, point, scale, (), point.value.abs(), torch.empty_like(x))
         return state._replace(residual=state.residual * 0 + math.inf)
 
+    def step(self, problem: Smooth, state: LBFGSState) -> LBFGSState:
+        refuse_derivatives("LBFGS", problem, state.x, _ADVICE)
+        return self._go(problem, state)
+
     @torch.no_grad()
-    def step(self, problem: Problem, state: LBFGSState) -> LBFGSState:
+    def _go(self, problem: Smooth, state: LBFGSState) -> LBFGSState:
         rows = torch.stack((state.value, state.slope, rounding(state.value)), 1).tolist()
         searches = [
             Search(value=value, slope=slope, rounding=noise, step=1.0 if slope < 0 else 0.0)
@@ -108,19 +119,19 @@ class LBFGS:
         return _aim(problem, point, scale, pairs, state.magnitude, state.direction)
 
 
-def _pair(s: Image, y: Image) -> Pair:
+def _pair(s: Vector, y: Vector) -> Pair:
     sy, yy, ss = dot(s, y), dot(y, y), dot(s, s)
     useful = sy > torch.finfo(s.dtype).eps * (ss * yy).sqrt()
     return Pair(s, y, torch.where(useful, 1 / sy, 0.0), torch.where(useful, sy / yy, 0.0))
 
 
 def _aim(
-    problem: Problem,
+    problem: Smooth,
     point: Point,
     scale: PerSample,
     pairs: tuple[Pair, ...],
     magnitude: PerSample,
-    into: Image,
+    into: Vector,
 ) -> LBFGSState:
     """The state at a point: the direction from here, its slope and what it promises.
 
@@ -131,27 +142,17 @@ def _aim(
         direction = _quasi_newton(into.copy_(gradient), None, scale, pairs).neg_()
         slope = expected = dot(gradient, direction)
     else:
-        direction, landed = _two_metric(problem, x, gradient, scale, pairs)
+        newton = functools.partial(_quasi_newton, scale=scale, pairs=pairs)
+        direction, landed = two_metric(problem.project, x, gradient, scale, newton)
         slope, expected = dot(gradient, direction), dot(gradient, landed - x)
     floor = torch.finfo(x.dtype).eps * magnitude + torch.finfo(x.dtype).tiny
     residual = (-0.5 * expected).clamp(min=0) / torch.maximum(value.abs(), floor)
     return LBFGSState(x, residual, value, gradient, direction, slope, scale, pairs, magnitude)
 
 
-def _two_metric(
-    problem: Problem, x: Image, gradient: Image, scale: PerSample, pairs: tuple[Pair, ...]
-) -> tuple[Image, Image]:
-    """The direction in a box, and where its full step lands."""
-    steepest = per_sample(scale, gradient) * gradient
-    ahead = x - steepest
-    free = (problem.project(ahead) == ahead).to(x.dtype)
-    newton = _quasi_newton(gradient * free, free, scale, pairs)
-    direction = (free - 1) * steepest - newton
-    landed = problem.project(x + direction)
-    return direction * (landed != x), landed  # what the box stops at once is no part of the path
-
-
-def _quasi_newton(q: Image, free: Image | None, scale: PerSample, pairs: tuple[Pair, ...]) -> Image:
+def _quasi_newton(
+    q: Vector, free: Vector | None, scale: PerSample, pairs: tuple[Pair, ...]
+) -> Vector:
     """H q in place of q, by the two-loop recursion; H from the free pixels' curvature alone."""
     if free is not None:
         pairs = tuple(_restricted(pair, free, scale) for pair in pairs)
@@ -167,7 +168,7 @@ def _quasi_newton(q: Image, free: Image | None, scale: PerSample, pairs: tuple[P
     return q
 
 
-def _restricted(pair: Pair, free: Image, scale: PerSample) -> Pair:
+def _restricted(pair: Pair, free: Vector, scale: PerSample) -> Pair:
     """The pair as the free pixels see it: there ⟨s, y⟩ > 0 is no longer certain."""
     y = pair.y * free
     sy, yy = dot(pair.s, y), dot(y, y)
@@ -176,5 +177,5 @@ def _restricted(pair: Pair, free: Image, scale: PerSample) -> Pair:
     return pair._replace(inverse=inverse, scale=scale)
 
 
-def _masked(x: Image, free: Image | None) -> Image:
+def _masked(x: Vector, free: Vector | None) -> Vector:
     return x if free is None else x.mul_(free)

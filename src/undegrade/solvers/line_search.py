@@ -7,9 +7,8 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Functional
-from undegrade.core.image import Image, PerSample, dot, per_sample
-from undegrade.core.objective import Objective
+from undegrade.core.image import PerSample, Vector, dot, per_sample
+from undegrade.core.objective import Smooth
 
 
 @final
@@ -95,16 +94,13 @@ class Search:
 class Point(NamedTuple):
     """An image with the value and the gradient there."""
 
-    x: Image
+    x: Vector
     value: PerSample
-    gradient: Image
-
-
-Problem = Objective[Functional, Functional]
+    gradient: Vector
 
 
 def search_along(
-    problem: Problem, x: Image, gradient: Image, direction: Image, searches: list[Search]
+    problem: Smooth, x: Vector, gradient: Vector, direction: Vector, searches: list[Search]
 ) -> Point:
     """The accepted points P(x + αd).
 
@@ -113,7 +109,7 @@ def search_along(
     """
     while True:
         step = torch.tensor([s.step for s in searches], dtype=x.dtype, device=x.device)
-        point, slope, predicted = _trial(problem, x, gradient, direction, step)
+        point, slope, predicted = evaluate(problem, x, gradient, direction, step)
         rows = torch.stack((point.value, slope, predicted), 1).tolist()
         searches = [s.judge(*row) for s, row in zip(searches, rows, strict=True)]
         if all(s.settled for s in searches):
@@ -121,9 +117,10 @@ def search_along(
         del point  # two images that the next trial has room for
 
 
-def _trial(
-    problem: Problem, x: Image, gradient: Image, direction: Image, step: PerSample
+def evaluate(
+    problem: Smooth, x: Vector, gradient: Vector, direction: Vector, step: PerSample
 ) -> tuple[Point, PerSample, PerSample]:
+    """The point P(x + step·direction), the slope along the path there, ⟨∇f(x), P(…) − x⟩."""
     ahead = torch.addcmul(x, per_sample(step, x), direction)
     if problem.constraint is None:
         value, slope = problem.value_and_grad(ahead)

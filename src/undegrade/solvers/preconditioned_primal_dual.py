@@ -12,7 +12,12 @@ from torch import Tensor
 from undegrade.core.functional import Composite
 from undegrade.core.image import Image, PerSample, norm, per_sample
 from undegrade.core.least_squares import LeastSquares
+from undegrade.core.linear_algebra import impulse_response, random_signs
 from undegrade.core.objective import Objective
+from undegrade.solvers.primal_dual import DualState, dual_start
+from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives
+
+_ADVICE = "use PrimalDual"
 
 Problem = Objective[LeastSquares, Composite]
 
@@ -47,6 +52,7 @@ class PreconditionedPrimalDual:
     The residual is ‖x − x′‖/‖x‖, x′ the relaxed point that the step started from; on photographs
     what is left to gain is about as large a part of the value. (A gap that certifies it is finite
     here, but hundreds of times too large.) The step consumes its state: all but x is overwritten.
+    A state nearby gives its dual field.
 
     References:
         Chambolle and Pock, On the ergodic convergence rates of a first-order primal–dual algorithm
@@ -60,15 +66,14 @@ class PreconditionedPrimalDual:
         ratio: differences of about this size take p half through its range: σ = λ/ratio. It
             changes the speed, not the answer.
         relaxation: between 1, none, and 2, too much.
-        dual: where the dual field starts, such as that of a neighboring weight; zero when None.
 
     Raises:
-        ValueError: A is no periodic convolution; a constraint; ratio or relaxation out of range.
+        ValueError: A is no periodic convolution; a constraint; ratio or relaxation out of range;
+            a problem or a start that asks for derivatives.
     """
 
     ratio: float = 0.03
     relaxation: float = 1.8
-    dual: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not (self.ratio > 0 and 1 <= self.relaxation < 2):
@@ -77,12 +82,11 @@ class PreconditionedPrimalDual:
                 f"{self.ratio} and {self.relaxation}"
             )
 
-    def init(self, problem: Problem, x0: Image) -> PreconditionedPrimalDualState:
-        if problem.constraint is not None:
-            raise ValueError(
-                "PreconditionedPrimalDual takes no constraint, got "
-                f"{type(problem.constraint).__name__}; use LBFGS"
-            )
+    def init(
+        self, problem: Problem, x0: Image, near: DualState | None = None
+    ) -> PreconditionedPrimalDualState:
+        refuse_constraint("PreconditionedPrimalDual", problem, "use LBFGS")
+        refuse_derivatives("PreconditionedPrimalDual", problem, x0, _ADVICE)
         A, inside = problem.fidelity.operator, problem.prior.inner
         data_symbol = _periodic_symbol(lambda u: A.adjoint(A(u)), x0, type(A).__name__)
         return PreconditionedPrimalDualState(
@@ -90,8 +94,8 @@ class PreconditionedPrimalDual:
             x0.new_full((len(x0),), math.inf),
             x0.clone(),
             torch.fft.rfft2(x0),
-            torch.zeros_like(inside(x0)) if self.dual is None else self.dual.clone(),
-            _weight(problem, x0) / self.ratio,
+            dual_start(problem.prior, x0, near),
+            _positive(problem.weights(x0)) / self.ratio,
             data_symbol,
             _bounded_away(_symbol(lambda u: inside.adjoint(inside(u)), x0)),
         )
@@ -99,6 +103,7 @@ class PreconditionedPrimalDual:
     def step(
         self, problem: Problem, state: PreconditionedPrimalDualState
     ) -> PreconditionedPrimalDualState:
+        refuse_derivatives("PreconditionedPrimalDual", problem, state.x, _ADVICE)
         anchor, p = state.anchor, state.p
         fidelity, prior, ones = problem.fidelity, problem.prior, torch.ones_like(state.step)
         precision = per_sample(fidelity.std.to(anchor) ** -2, anchor)
@@ -110,25 +115,20 @@ class PreconditionedPrimalDual:
         state.spectrum.lerp_(spectrum, self.relaxation)
         del spectrum, metric
         ahead = torch.lerp(anchor, new, 2.0)
-        p.lerp_(
-            prior.ascend(p.clone(), ahead, state.step, _weight(problem, anchor)), self.relaxation
-        )
+        weight = _positive(problem.weights(anchor))
+        p.lerp_(prior.ascend(p.clone(), ahead, state.step, weight), self.relaxation)
         residual = norm(new - anchor) / norm(new).clamp(min=torch.finfo(new.dtype).tiny)
         anchor.lerp_(new, self.relaxation)
         return dataclasses.replace(state, x=new, residual=residual)
 
 
-def _weight(problem: Problem, x: Image) -> PerSample:
-    return problem.weight.to(x).expand(len(x)).clamp(min=1e-12)
+def _positive(weight: PerSample) -> PerSample:
+    return weight.clamp(min=1e-12)  # the dual field of a weight of 0 is 0; λ/ratio must not be
 
 
 def _symbol(normal: Callable[[Image], Image], like: Image) -> Tensor:
     """The eigenvalues of a symmetric convolution, from its answer to one bright pixel."""
-    h, w = like.shape[-2:]
-    point = torch.zeros_like(like)
-    point[..., h // 2, w // 2] = 1
-    response = normal(point).roll((-(h // 2), -(w // 2)), (-2, -1))
-    return torch.fft.rfft2(response).real.clamp(min=0)
+    return torch.fft.rfft2(impulse_response(normal, like)).real.clamp(min=0)
 
 
 def _bounded_away(symbol: Tensor) -> Tensor:
@@ -138,8 +138,7 @@ def _bounded_away(symbol: Tensor) -> Tensor:
 
 def _periodic_symbol(normal: Callable[[Image], Image], like: Image, name: str) -> Tensor:
     symbol = _symbol(normal, like)
-    signs = torch.randint(0, 2, like.shape[1:], generator=torch.Generator().manual_seed(0))
-    test = (2 * signs - 1).to(like).expand_as(like)
+    test = random_signs(like, 0)
     seen = normal(test)
     expected = torch.fft.irfft2(torch.fft.rfft2(test) * symbol, s=like.shape[-2:])
     if bool((norm(seen - expected) > 1e-3 * norm(seen)).any()):

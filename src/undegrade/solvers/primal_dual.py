@@ -2,16 +2,27 @@
 
 import functools
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from undegrade.core.functional import Composite, Convex
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import PerSample, Vector, per_sample
 from undegrade.core.objective import Objective
+from undegrade.solvers.refusal import refuse_constraint
 
 PrimalDualProblem = Objective[Convex, Composite]
+
+
+@runtime_checkable
+class DualState(Protocol):
+    """What a primal–dual method begins with near another solution: its image and dual field."""
+
+    @property
+    def x(self) -> Vector: ...
+    @property
+    def p(self) -> Tensor | None: ...
 
 
 @final
@@ -19,8 +30,8 @@ PrimalDualProblem = Objective[Convex, Composite]
 class PrimalDualState:
     """Iterate x, its extrapolation, the dual field p, and the two step sizes per sample."""
 
-    x: Image
-    extrapolated: Image
+    x: Vector
+    extrapolated: Vector
     p: Tensor
     step: PerSample
     dual_step: PerSample
@@ -45,7 +56,8 @@ class PrimalDual:
 
     with στ‖K‖² = 1. Where f is strongly convex with modulus m (denoising), θ = 1/√(1 + mτ),
     τ ← θτ, σ ← σ/θ, and the gap falls as O(1/k²). Otherwise the steps stay, and the gap falls as
-    O(1/k). For a fidelity without a proximal map see `Dualized`. The step consumes its state: the
+    O(1/k). For a fidelity without a proximal map see `Dualized`. A state
+    nearby gives its dual field. The step consumes its state: the
     dual field may be overwritten.
 
     References:
@@ -59,43 +71,50 @@ class PrimalDual:
     Arguments:
         ratio: how far x moves per step, relative to the dual field, in units of the [0, 1] range:
             τ = ratio/(λ‖K‖) where f is not strongly convex. It changes the speed, not the answer.
-        dual: where the dual field starts, such as that of a neighboring weight; zero when None.
+
+    Raises:
+        ValueError: an objective with a constraint.
     """
 
     ratio: float = 0.005
-    dual: Tensor | None = None
 
-    def init(self, problem: PrimalDualProblem, x0: Image) -> PrimalDualState:
+    def init(
+        self, problem: PrimalDualProblem, x0: Vector, near: DualState | None = None
+    ) -> PrimalDualState:
+        refuse_constraint("PrimalDual", problem, "`dualize` takes it as the base, or use LBFGS")
         norm = problem.prior.squared_norm(x0).sqrt()
         modulus = problem.fidelity.modulus(x0)
-        weight = _weight(problem, x0)
+        weight = problem.weights(x0)
         balanced = self.ratio / (weight * norm).clamp(min=torch.finfo(x0.dtype).tiny)
         step = torch.where(modulus > 0, 1 / modulus, balanced.clamp(max=1e6))
-        p = torch.zeros_like(problem.prior.inner(x0)) if self.dual is None else self.dual.clone()
+        p = dual_start(problem.prior, x0, near)
         return PrimalDualState(x0, x0, p, step, 1 / (step * norm**2), problem)
 
     def step(self, problem: PrimalDualProblem, state: PrimalDualState) -> PrimalDualState:
         prior, step = problem.prior, state.step
-        p = prior.ascend(state.p, state.extrapolated, state.dual_step, _weight(problem, state.x))
+        p = prior.ascend(state.p, state.extrapolated, state.dual_step, problem.weights(state.x))
         x = problem.fidelity.prox(prior.descend(state.x, p, step), step)
         theta = (1 + problem.fidelity.modulus(x) * step).rsqrt()
         extrapolated = torch.lerp(state.x, x, per_sample(1 + theta, x))
         return PrimalDualState(x, extrapolated, p, step * theta, state.dual_step / theta, problem)
 
 
-def relative_gap(problem: PrimalDualProblem, x: Image, p: Tensor) -> PerSample:
+def dual_start(prior: Composite, x0: Vector, near: DualState | None) -> Tensor:
+    """A copy of the dual field nearby, or 0."""
+    if near is None or near.p is None:
+        return torch.zeros_like(prior.inner(x0))
+    return near.p.clone()
+
+
+def relative_gap(problem: PrimalDualProblem, x: Vector, p: Tensor) -> PerSample:
     """(primal value − dual value) / |primal value|: how far the objective is from its minimum.
 
     The dual value at p is −f*(−Kᵀp) − (λg)*(p); f* may be replaced by a bound that is tight near
     the optimum (`Convex.conjugate_bound`).
     """
-    weight = _weight(problem, x)
+    weight = problem.weights(x)
     primal = problem(x)
     dual = problem.fidelity.conjugate_bound(-problem.prior.inner.adjoint(p), x)
     scaled = p / per_sample(weight.clamp(min=torch.finfo(x.dtype).tiny), p)
     gap = primal + dual + weight * problem.prior.outer.conjugate(scaled)
     return gap / primal.abs().clamp(min=torch.finfo(x.dtype).tiny)
-
-
-def _weight(problem: PrimalDualProblem, x: Image) -> PerSample:
-    return problem.weight.to(x).expand(len(x))

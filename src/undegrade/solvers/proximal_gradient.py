@@ -7,9 +7,11 @@ from typing import NamedTuple, final
 import torch
 
 from undegrade.core.functional import Functional, Proximable
-from undegrade.core.image import Image, PerSample, dot, norm, per_sample
+from undegrade.core.image import PerSample, Vector, dot, norm, per_sample
 from undegrade.core.linear_algebra import squared_norm
 from undegrade.core.objective import Objective
+from undegrade.core.stopping import State
+from undegrade.solvers.refusal import refuse_constraint
 
 Problem = Objective[Functional, Proximable]
 
@@ -17,10 +19,10 @@ Problem = Objective[Functional, Proximable]
 class ProximalGradientState(NamedTuple):
     """Iterate x, extrapolated point z with ∇f(z), momentum t, and the Lipschitz constant in use."""
 
-    x: Image
+    x: Vector
     residual: PerSample
-    z: Image
-    gradient: Image
+    z: Vector
+    gradient: Vector
     momentum: PerSample
     lipschitz: PerSample
 
@@ -58,14 +60,13 @@ class ProximalGradient:
         if self.power_iterations < 1:
             raise ValueError(f"expected 1 power iteration or more, got {self.power_iterations}")
 
-    def init(self, problem: Problem, x0: Image) -> ProximalGradientState:
-        if problem.constraint is not None:
-            raise ValueError(
-                "ProximalGradient takes no constraint beside the prior, got "
-                f"{type(problem.constraint).__name__}; make it the prior, or use LBFGS"
-            )
+    def init(
+        self, problem: Problem, x0: Vector, near: State | None = None
+    ) -> ProximalGradientState:
+        del near  # a state is not shorter to come by than x0
+        refuse_constraint("ProximalGradient", problem, "make it the prior, or use LBFGS")
 
-        def hessian(v: Image) -> Image:
+        def hessian(v: Vector) -> Vector:
             return problem.fidelity.hvp(x0, v)
 
         largest = squared_norm(hessian, tuple(x0.shape), x0, self.power_iterations)
@@ -78,7 +79,7 @@ class ProximalGradient:
     def step(self, problem: Problem, state: ProximalGradientState) -> ProximalGradientState:
         z, step, t = state.z, 1 / state.lipschitz, state.momentum
         forward = torch.addcmul(z, per_sample(step, z), state.gradient, value=-1)
-        x = problem.prior.prox(forward, step * problem.weight.to(step))
+        x = problem.prior.prox(forward, step * problem.weights(z))
         change = x - state.x
         uphill = dot(z - x, change) > 0
         t = torch.where(uphill, 1.0, t)
@@ -97,7 +98,7 @@ class ProximalGradient:
         )
 
 
-def _seen(dz: Image, dg: Image, size: PerSample) -> PerSample:
+def _seen(dz: Vector, dg: Vector, size: PerSample) -> PerSample:
     """‖Δ∇f‖/‖Δz‖, a lower bound on L; 0 where Δz is no more than rounding."""
     length = norm(dz)
     sure = length > 30 * torch.finfo(dz.dtype).eps * size

@@ -22,10 +22,10 @@ from undegrade.degradations.random import (
 )
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
+from undegrade.learned.quadratic_model import FINEST
 from undegrade.metrics.luma import gray
 from undegrade.operators.padding import Boundary
 
-FINEST = 1 / 510  # no network is told of less noise than half a gray level
 KERNEL = 25
 
 

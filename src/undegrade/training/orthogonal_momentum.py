@@ -49,6 +49,10 @@ class OrthogonalMomentum(torch.optim.Optimizer):
         super().__init__([group for group in groups if group["params"]], {})
         for group in self.param_groups:
             group["highest"] = group["lr"]
+            for p in group["params"]:  # at once, so that a checkpoint's content is known beforehand
+                memory = {"momentum": torch.zeros_like(p)}
+                moments = {"first": torch.zeros_like(p), "second": torch.zeros_like(p), "count": 0}
+                self.state[p] = memory if group["orthogonal"] else moments
 
     def schedule(self, factor: float) -> None:
         """Set every step size to this part of its highest."""
@@ -69,7 +73,7 @@ class OrthogonalMomentum(torch.optim.Optimizer):
     def _orthogonal(
         self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
     ) -> None:
-        memory = state.setdefault("momentum", torch.zeros_like(p))
+        memory = state["momentum"]
         memory.lerp_(gradient, 1 - group["momentum"])
         matrix = gradient.lerp(memory, group["momentum"]).flatten(1)
         scale = max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
@@ -78,9 +82,8 @@ class OrthogonalMomentum(torch.optim.Optimizer):
     def _adam(
         self, p: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
     ) -> None:
-        first = state.setdefault("first", torch.zeros_like(p))
-        second = state.setdefault("second", torch.zeros_like(p))
-        state["count"] = state.get("count", 0) + 1
+        first, second = state["first"], state["second"]
+        state["count"] += 1
         first.lerp_(gradient, 0.1)
         second.lerp_(gradient.square(), 0.01)
         mean, square = first / (1 - 0.9 ** state["count"]), second / (1 - 0.99 ** state["count"])

@@ -10,8 +10,7 @@ from PIL import Image as Picture
 from torch import Tensor
 
 from undegrade.core.image import Image
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+from undegrade.files.picture import pictures_below, read_image
 
 
 @final
@@ -71,17 +70,20 @@ def read_pictures(folders: Sequence[Path]) -> list[np.ndarray]:
     """Every picture below the folders, in the order of their names, as (h, w, 3) uint8.
 
     Raises:
-        ValueError: a folder that does not exist, or has no pictures.
+        ValueError: a folder that does not exist or has no pictures, or a picture that is damaged.
     """
     pictures = list[np.ndarray]()
     for folder in folders:
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        paths = pictures_below(folder)
         if not paths:
             raise ValueError(f"no pictures in {folder}")
-        for path in paths:
-            with Picture.open(path) as picture:
-                pictures.append(np.asarray(picture.convert("RGB")))
+        pictures += [_eight_bit(read_image(path)) for path in paths]
     return pictures
+
+
+def _eight_bit(x: Image) -> np.ndarray:
+    levels = (x.clamp(0, 1) * 255).round().byte().expand(1, 3, -1, -1)
+    return np.ascontiguousarray(levels[0].permute(1, 2, 0).numpy())
 
 
 def _indices(

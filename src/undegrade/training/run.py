@@ -1,9 +1,8 @@
 """A training while it goes on: everything that a checkpoint must hold, and one update."""
 
 import copy
-import csv
 import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, final
@@ -18,6 +17,7 @@ from undegrade.files.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
+from undegrade.files.tables import append_row
 from undegrade.learned.autocast_cell import Precision, computing_dtype
 from undegrade.learned.rim import RIM
 from undegrade.restorers.architecture import Architecture, architecture_to_json
@@ -84,7 +84,8 @@ class Run:
         self.generators, self.losses = Generators(host, noise), list[Tensor]()
         held_out = [] if settings.validate is None else read_pictures((settings.validate,))
         self.validation = Validation(held_out, device)
-        checkpoint, complaints = newest_checkpoint(settings.output)
+        example = self._content([g.get_state()[None][:0] for g in self.generators])
+        checkpoint, complaints = newest_checkpoint(settings.output, example)
         for complaint in complaints:
             warnings.warn(f"{complaint}; an earlier one is used", stacklevel=2)
         if checkpoint is not None:
@@ -116,22 +117,25 @@ class Run:
         if not self.fabric.is_global_zero:
             return {}
         output, values = self.settings.output, self.validation(self.average)
-        content = {
-            "iteration": self.iteration,
-            "architecture": architecture_to_json(self.architecture),
-            "model": self.rim.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generators": states,
-        }
-        save_checkpoint(checkpoint_path(output, self.iteration), content)
+        save_checkpoint(checkpoint_path(output, self.iteration), self._content(states))
         keep_newest(output, 2)
         about = self._about()
         save_weights(output / "weights.safetensors", self.average, self.architecture, about)
         loss = float(torch.stack(self.losses).mean())  # since the last line
         self.losses.clear()
-        _append(output / "curve.csv", {"iteration": float(self.iteration), "loss": loss, **values})
+        append_row(output / "curve.csv", {"iteration": self.iteration, "loss": loss, **values})
         return values
+
+    def _content(self, states: Sequence[Tensor]) -> dict[str, Any]:
+        """What a checkpoint holds, given the generators' states, one row per process."""
+        return {
+            "iteration": self.iteration,
+            "architecture": architecture_to_json(self.architecture),
+            "model": self.rim.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": list(states),
+        }
 
     def _about(self) -> dict[str, str]:
         """What the weights tell of their making; nothing of where it happened."""
@@ -167,11 +171,6 @@ class Run:
         return together.reshape(-1, state.numel()).cpu()
 
     def _restore(self, content: dict[str, Any]) -> None:
-        found = content.get("architecture")
-        if found != architecture_to_json(self.architecture):
-            raise ValueError(
-                f"the training in {self.settings.output} is of another machine: {found}"
-            )
         self.iteration = content["iteration"]
         self.rim.load_state_dict(content["model"])
         self.average.load_state_dict(content["average"])
@@ -212,12 +211,3 @@ def step_factor(settings: TrainingSettings, iteration: int) -> float:
     rise = min(1.0, (iteration + 1) / max(1, settings.warm_up))
     left = 1 - iteration / settings.iterations
     return rise * max(0.01, min(1.0, left / settings.cool_down))
-
-
-def _append(path: Path, row: Mapping[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)

@@ -1,0 +1,31 @@
+"""What a solver cannot do, said before it begins."""
+
+from typing import Any
+
+from undegrade.core.functional import Functional
+from undegrade.core.image import Vector, followed
+from undegrade.core.objective import Objective
+
+
+def refuse_constraint(method: str, problem: Objective[Any, Any], advice: str) -> None:
+    """For methods that would leave the set.
+
+    Raises:
+        ValueError: the problem has a constraint.
+    """
+    if problem.constraint is not None:
+        kind = type(problem.constraint).__name__
+        raise ValueError(f"{method} takes no constraint, got {kind}; {advice}")
+
+
+def refuse_derivatives(method: str, problem: Functional, x: Vector, advice: str) -> None:
+    """For methods that overwrite what a derivative through their steps would need.
+
+    Raises:
+        ValueError: x or a tensor of the problem takes part in differentiation.
+    """
+    if followed(x, *problem.parameters(), *problem.buffers()):
+        raise ValueError(
+            f"{method} gives no derivatives, but its start or problem asks for them; "
+            f"solve under torch.no_grad(), or {advice}"
+        )
