@@ -8,12 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from undegrade.bilevel.hypergradient import Implicit, Unrolled
+from undegrade.bilevel.lower_level import LowerLevel
+from undegrade.bilevel.optimality import ProximalStep
+from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
 from undegrade.core.least_squares import LeastSquares
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.solver import Solver
+from undegrade.core.stopping import until
 from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
@@ -31,6 +36,7 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, from_physics
+from undegrade.operators.turn import Turn
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
 from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
@@ -42,6 +48,7 @@ from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
 from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weighted_squares import WeightedSquares
+from undegrade.solvers.active_set import ActiveSet, inverse_hessian
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Score, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
@@ -100,6 +107,23 @@ class FunctionalCase:
 
 
 @dataclass(frozen=True)
+class BilevelCase:
+    """How to make a bilevel problem for some rows of a batch of two, and an upper variable."""
+
+    make: Callable[[slice], Bilevel]
+    shape: tuple[int, ...]
+
+    @property
+    def problem(self) -> Bilevel:
+        return self.make(slice(None))
+
+    @property
+    def theta(self) -> Tensor:
+        """Positive and, like a kernel, of sum 1."""
+        return _psf(*self.shape)
+
+
+@dataclass(frozen=True)
 class SolverCase:
     """A solver, and ½‖Ax − y‖²/std² + λ/2·‖∇x‖² in the form that it takes.
 
@@ -154,6 +178,8 @@ def _psf(*shape: int) -> Tensor:
 
 OPERATORS: dict[str, OperatorCase] = {
     "identity": OperatorCase(Identity()),
+    "turn": OperatorCase(Turn(rows=True, columns=True)),
+    "turn on its side": OperatorCase(Turn(rows=True, transposed=True)),
     "blur periodic": OperatorCase(Blur(_psf(3, 5), "periodic")),
     "blur replicate": OperatorCase(Blur(_psf(3, 5), "replicate")),
     "blur reflect per channel": OperatorCase(Blur(_psf(3, 5, 3), "reflect")),
@@ -314,7 +340,13 @@ def _saddle(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any
     return Objective(LeastSquares(A, y, std), prior, 10 * weight)
 
 
+def _sparse(A: Operator, std: float, y: Tensor, weight: Tensor) -> Objective[Any, Any]:
+    """The prior weighs nothing, but 0 remains a value that no step passes at once."""
+    return Objective(_smooth(A, std, y, weight), ElasticNet(1.0), 0.0)
+
+
 SOLVERS: dict[str, SolverCase] = {
+    "active set": SolverCase(ActiveSet(), _sparse, 1e-9, single=1e-5),
     "gradient descent": SolverCase(GradientDescent(), _smooth, 1e-13),
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
     "l-bfgs": SolverCase(LBFGS(), _smooth, 1e-12),
@@ -349,4 +381,68 @@ SMALL = {
 }
 LEARNED: dict[str, RIM] = {
     name: _untrained(replace(ARCHITECTURES[name], cell=cell)) for name, cell in SMALL.items()
+}
+
+
+def _kernel_learned(rows: slice) -> Bilevel:
+    """The kernel of smoothed total variation deblurring, judged by another kernel."""
+    y = uniform(2, 1, 5, 6)[rows]
+
+    def objective(theta: Tensor) -> Objective[Any, Any]:
+        data = Fidelity(Blur(theta, "replicate"), Gaussian(0.7), y)
+        small = Objective(SmoothedTotalVariation(epsilon=0.1), Tikhonov(), 0.5)
+        return Objective(data, small, torch.tensor([0.2, 0.1], dtype=y.dtype)[rows])
+
+    lower = LowerLevel(
+        objective=objective,
+        solver=GradientDescent(),
+        stop=until(iterations=2000, residual=1e-16),
+        start=y,
+    )
+    upper = Fidelity(Blur(_psf(3, 3), "replicate"), Gaussian(0.1), y)
+    return Bilevel(upper, lower, Implicit(tolerance=1e-9))
+
+
+def _unrolled_kernel(rows: slice) -> Bilevel:
+    """Four conjugate gradient iterations of a quadratic problem, far from converged."""
+    y = uniform(2, 1, 5, 6)[rows]
+
+    def objective(theta: Tensor) -> Objective[Any, Any]:
+        data = Fidelity(Blur(theta, "reflect"), Gaussian(0.3), y)
+        return Objective(data, Tikhonov(FiniteDifference()), 0.1)
+
+    lower = LowerLevel(
+        objective=objective, solver=ConjugateGradient(), stop=until(iterations=9), start=y
+    )
+    return Bilevel(Fidelity(Identity(), Gaussian(0.1), 0.5 * y), lower, Unrolled(steps=4))
+
+
+def _matrix_learned(rows: slice) -> Bilevel:
+    """The matrix of a sparse problem, and the weight of its prior, which is the last row."""
+    y = 3 * uniform(2, 1, 1, 7)[rows]
+
+    def objective(theta: Tensor) -> Objective[Any, Any]:
+        data = Fidelity(_matrix_of_each(theta[:, :7]), Gaussian(1.0), y)
+        return Objective(data, ElasticNet(0.3), theta[:, 7, 0] * 8)
+
+    lower = LowerLevel(
+        objective=objective,
+        solver=ActiveSet(),
+        stop=until(iterations=50, residual=1e-13),
+        start=torch.zeros_like(y),
+        optimality=ProximalStep(0.7),
+        precondition=inverse_hessian,
+    )
+    return Bilevel(Fidelity(Identity(), Gaussian(0.5), 0.4 * y), lower, Implicit(tolerance=1e-9))
+
+
+def _matrix_of_each(matrix: Tensor) -> Function:
+    """A matrix per sample."""
+    return Function(lambda x: torch.einsum("bij,bchj->bchi", 20 * matrix, x))
+
+
+BILEVEL: dict[str, BilevelCase] = {
+    "kernel": BilevelCase(_kernel_learned, (2, 1, 3, 3)),
+    "kernel unrolled": BilevelCase(_unrolled_kernel, (2, 1, 3, 3)),
+    "matrix and weight": BilevelCase(_matrix_learned, (2, 8, 7)),
 }

@@ -1,3 +1,9 @@
+from .bilevel.hypergradient import Implicit as Implicit
+from .bilevel.hypergradient import Unrolled as Unrolled
+from .bilevel.lower_level import LowerLevel as LowerLevel
+from .bilevel.optimality import ProximalStep as ProximalStep
+from .bilevel.optimality import Stationarity as Stationarity
+from .bilevel.problem import Bilevel as Bilevel
 from .core.functional import Composite as Composite
 from .core.functional import Convex as Convex
 from .core.functional import Functional as Functional
@@ -86,6 +92,7 @@ from .priors.total_variation import TotalVariation as TotalVariation
 from .restorers.architecture import ARCHITECTURES as ARCHITECTURES
 from .restorers.architecture import Architecture as Architecture
 from .restorers.deepinverse import Reconstruction as Reconstruction
+from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
 from .restorers.variational import Variational as Variational
@@ -93,6 +100,8 @@ from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
 from .restorers.weight import WeightRule as WeightRule
 from .restorers.wiener import Wiener as Wiener
+from .solvers.active_set import ActiveSet as ActiveSet
+from .solvers.active_set import inverse_hessian as inverse_hessian
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.architecture.test_shape import _classes, _open
-from tests.cases import FUNCTIONALS, LEARNED, LIKELIHOODS, OPERATORS, SOLVERS
+from tests.cases import BILEVEL, FUNCTIONALS, LEARNED, LIKELIHOODS, OPERATORS, SOLVERS
 from undegrade.core.functional import Functional
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Restorer
@@ -14,7 +14,8 @@ from undegrade.restorers import RESTORERS
 HELD = {
     Operator: {type(m) for case in OPERATORS.values() for m in case.operator.modules()},
     Likelihood: {type(case.likelihood) for case in LIKELIHOODS.values()},
-    Functional: {type(m) for case in FUNCTIONALS.values() for m in case.functional.modules()},
+    Functional: {type(m) for case in FUNCTIONALS.values() for m in case.functional.modules()}
+    | {type(case.problem) for case in BILEVEL.values()},
     Solver: {type(case.solver) for case in SOLVERS.values()} | {type(s) for s in LEARNED.values()},
     Restorer: set(RESTORERS.values()),
 }

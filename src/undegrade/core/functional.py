@@ -1,6 +1,7 @@
 """Real-valued functions of an image, or any other vector: fidelities and priors are the roles."""
 
 import abc
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,10 @@ class Functional(torch.nn.Module, metaclass=Listed):
         """
         return lambda v: self.hvp(x, v)
 
+    def modulus(self, x: Tensor) -> PerSample:
+        """m such that f − m/2·‖x‖² is convex: 0 where f is, −∞ where nothing is known."""
+        return x.new_full((len(x),), -math.inf)
+
 
 class Proximable(Functional):
     """A functional whose proximal map is known in closed form or to high accuracy."""
@@ -64,7 +69,6 @@ class Convex(Proximable):
     """A proximable convex functional whose conjugate is known, so that duality gaps are."""
 
     def modulus(self, x: Tensor) -> PerSample:
-        """m ≥ 0 such that f − m/2·‖x‖² is still convex; 0 unless a subclass knows better."""
         return x.new_zeros(len(x))
 
     @abc.abstractmethod
@@ -103,6 +107,9 @@ class Composite(Functional):
     @abc.abstractmethod
     def squared_norm(self, x: Vector) -> PerSample:
         """A bound on ‖K‖² for images of the shape of x."""
+
+    def modulus(self, x: Vector) -> PerSample:
+        return x.new_zeros(len(x))
 
     def forward(self, x: Vector) -> PerSample:
         return self.outer(self.inner(x))

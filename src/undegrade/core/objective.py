@@ -1,5 +1,6 @@
 """The two roles of functionals in a restoration: a fidelity, and what is minimized with it."""
 
+import math
 from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import Image, PerSample, Vector, per_sample
 from undegrade.core.likelihood import Likelihood
-from undegrade.core.operator import Operator
+from undegrade.core.operator import LinearOperator, Operator
 
 
 class Fidelity(Functional):
@@ -27,6 +28,11 @@ class Fidelity(Functional):
         super().__init__()
         self.operator, self.likelihood = operator, likelihood
         self.register_buffer("y", y, persistent=False)
+
+    def modulus(self, x: Image) -> PerSample:
+        """0: every likelihood is convex in the prediction. −∞ where φ is not linear."""
+        linear = isinstance(self.operator, LinearOperator)
+        return x.new_full((len(x),), 0.0 if linear else -math.inf)
 
     def forward(self, x: Image) -> PerSample:
         return self.likelihood(self.operator(x), self.y)
@@ -100,6 +106,11 @@ class Objective(Functional, Generic[F_co, G_co]):
         fidelity, prior = self.fidelity.curvature(x), self.prior.curvature(x)
         weight = per_sample(self.weights(x), x)
         return lambda v: torch.addcmul(fidelity(v), weight, prior(v))
+
+    def modulus(self, x: Vector) -> PerSample:
+        weight = self.weights(x)
+        prior = torch.where(weight > 0, weight * self.prior.modulus(x), 0.0)
+        return self.fidelity.modulus(x) + prior
 
     def weights(self, x: Vector) -> PerSample:
         """λ of every sample of x."""

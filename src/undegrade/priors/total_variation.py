@@ -90,6 +90,9 @@ class SmoothedTotalVariation(Functional):
     def extra_repr(self) -> str:
         return f"coupling={self.coupling!r}, epsilon={self.epsilon}"
 
+    def modulus(self, x: Tensor) -> PerSample:
+        return x.new_zeros(len(x))
+
     def forward(self, x: Image) -> PerSample:
         return self._roots(magnitude(self.gradient(x), self.coupling)).flatten(1).sum(1)
 
