@@ -28,7 +28,7 @@ def test_the_level_that_was_found_is_said_only_where_none_was_given(run: Run) ->
 def test_strength_smooths_more_with_every_method(run: Run, method: str) -> None:
     run("degrade a.png y.png --noise gaussian:0.05 --seed 0")
     for strength in ("0.5", "2"):
-        flags = f"--output out{strength} --method {method} --strength {strength}"
+        flags = f"--output out{strength} --method {method} --noise-strength {strength}"
         assert run(f"restore y.png {flags}")[0] == 0
     assert roughness("out2/y-restored.png") < 0.95 * roughness("out0.5/y-restored.png")
 
@@ -36,6 +36,6 @@ def test_strength_smooths_more_with_every_method(run: Run, method: str) -> None:
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("strength", ["0", "-1", "inf", "nan"])
 def test_a_strength_that_is_no_factor_is_refused(run: Run, strength: str) -> None:
-    status, _, err = run(f"restore a.png --output out --strength={strength}")
+    status, _, err = run(f"restore a.png --output out --noise-strength={strength}")
     assert status == 2
-    assert "--strength is a positive factor" in err
+    assert "--noise-strength is a positive factor" in err

@@ -53,7 +53,7 @@ class Restore(Generic[M]):
         output: folder for what is written.
         degradation: the description that `degrade` wrote, for all pictures.
         method: see `undegrade methods`; it decides the last group of options.
-        strength: the noise is taken for so many times what it is said or found to be: more
+        noise_strength: the noise is taken for so many times what it is said or found to be: more
             than 1 smooths more, less keeps more. Every method goes by it.
         reference: the truth, or a folder that has it under the same names; scores are against it.
         known: what is known of the degradation.
@@ -64,7 +64,7 @@ class Restore(Generic[M]):
     output: Annotated[Path, conf.arg(metavar="DIR")]
     degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
     method: Annotated[str, conf.arg(metavar="NAME")] = _DEFAULT_METHOD
-    strength: Annotated[float, conf.arg(metavar="FACTOR")] = 1.0
+    noise_strength: Annotated[float, conf.arg(metavar="FACTOR")] = 1.0
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE")] = None
     known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
         default_factory=DegradationFlags
@@ -111,8 +111,10 @@ def restore(command: Restore[M], args: Sequence[str]) -> int:
         OSError: something cannot be written.
         ValueError: the command makes no sense, whatever the pictures are.
     """
-    if not 0 < command.strength < math.inf:
-        raise ValueError(f"--strength is a positive factor such as 1.5, got {command.strength}")
+    if not 0 < command.noise_strength < math.inf:
+        raise ValueError(
+            f"--noise-strength is a positive factor such as 1.5, got {command.noise_strength}"
+        )
     sources = _sources(command)
     described = None if command.degradation is None else read_known(command.degradation)
     call = shlex.join(["undegrade", "restore", *args])
@@ -168,7 +170,9 @@ def _attempt(
     measurement = known.degradation.measurement(picture.pixels)
     found = known.degradation.likelihood is None
     note = level_found(measurement.likelihood) if found else ""
-    measurement = replace(measurement, likelihood=measurement.likelihood.stronger(command.strength))
+    measurement = replace(
+        measurement, likelihood=measurement.likelihood.stronger(command.noise_strength)
+    )
     trial = run_trial(command.settings, measurement, truth, (bar.observe,))
     if trial.result.status[0] is Status.DIVERGED:
         raise ValueError(f"{source} is not restored; {trial.result.status[0].value}")
