@@ -4,7 +4,7 @@ import importlib.metadata
 import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Generic, TypeVar, final
@@ -17,9 +17,10 @@ from undegrade.cli.methods import method_class
 from undegrade.cli.parsing import named, parse
 from undegrade.cli.progress import Bar
 from undegrade.cli.source import DegradationSource, find_known, read_known
-from undegrade.core.image import Image
+from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Restorer
-from undegrade.core.stopping import Status
+from undegrade.core.solver import Observer
+from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.report import (
     Case,
@@ -56,6 +57,7 @@ class Restore(Generic[M]):
         noise_strength: the noise is taken for so many times what it is said or found to be: more
             than 1 smooths more, less keeps more. Every method goes by it.
         reference: the truth, or a folder that has it under the same names; scores are against it.
+        snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         known: what is known of the degradation.
         settings: of the method.
     """
@@ -66,6 +68,7 @@ class Restore(Generic[M]):
     method: Annotated[str, conf.arg(metavar="NAME")] = _DEFAULT_METHOD
     noise_strength: Annotated[float, conf.arg(metavar="FACTOR")] = 1.0
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE")] = None
+    snapshots: Annotated[int, conf.arg(metavar="N")] = 0
     known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
         default_factory=DegradationFlags
     )
@@ -114,6 +117,10 @@ def restore(command: Restore[M], args: Sequence[str]) -> int:
     if not 0 < command.noise_strength < math.inf:
         raise ValueError(
             f"--noise-strength is a positive factor such as 1.5, got {command.noise_strength}"
+        )
+    if command.snapshots < 0:
+        raise ValueError(
+            f"expected 0 or more iterations between snapshots, got {command.snapshots}"
         )
     sources = _sources(command)
     described = None if command.degradation is None else read_known(command.degradation)
@@ -173,7 +180,8 @@ def _attempt(
     measurement = replace(
         measurement, likelihood=measurement.likelihood.stronger(command.noise_strength)
     )
-    trial = run_trial(command.settings, measurement, truth, (bar.observe,))
+    observe = (bar.observe, *_snapshots(command, source, picture))
+    trial = run_trial(command.settings, measurement, truth, observe)
     if trial.result.status[0] is Status.DIVERGED:
         raise ValueError(f"{source} is not restored; {trial.result.status[0].value}")
     noise = noise_in_words(measurement.likelihood)
@@ -186,6 +194,19 @@ def _attempt(
         truth=truth,
         trial=trial,
     )
+
+
+def _snapshots(command: Restore[M], source: Path, picture: Picture) -> Sequence[Observer]:
+    """An observer that keeps every so many pictures beside the restored one, if they are wanted."""
+
+    def keep(iteration: int, state: State) -> Mapping[str, PerSample]:
+        if iteration % command.snapshots == 0:
+            name = f"{source.stem}-{iteration:06d}{source.suffix}"
+            command.output.mkdir(parents=True, exist_ok=True)
+            write_picture(command.output / name, picture.with_pixels(state.x))
+        return {}
+
+    return (keep,) if command.snapshots else ()
 
 
 def _truth(reference: Path | None, source: Path, known: DegradationSource) -> Image | None:
