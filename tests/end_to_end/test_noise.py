@@ -6,7 +6,6 @@ import pytest
 
 from tests.end_to_end.conftest import Run
 from undegrade.files.picture import read_image
-from undegrade.restorers import RESTORERS
 
 
 def roughness(name: str) -> float:
@@ -24,8 +23,10 @@ def test_the_level_that_was_found_is_said_only_where_none_was_given(run: Run) ->
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("method", RESTORERS)
-def test_strength_smooths_more_with_every_method(run: Run, method: str) -> None:
+@pytest.mark.parametrize("method", ["variational", "quadratic", "wiener", "learned"])
+def test_strength_smooths_more_with_every_method_that_goes_by_the_noise(
+    run: Run, method: str
+) -> None:
     run("degrade a.png y.png --noise gaussian:0.05 --seed 0")
     for strength in ("0.5", "2"):
         flags = f"--output out{strength} --method {method} --noise-strength {strength}"

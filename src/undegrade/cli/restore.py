@@ -55,7 +55,7 @@ class Restore(Generic[M]):
         degradation: the description that `degrade` wrote, for all pictures.
         method: see `undegrade methods`; it decides the last group of options.
         noise_strength: the noise is taken for so many times what it is said or found to be: more
-            than 1 smooths more, less keeps more. Every method goes by it.
+            than 1 smooths more, less keeps more.
         reference: the truth, or a folder that has it under the same names; scores are against it.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         known: what is known of the degradation.
