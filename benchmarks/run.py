@@ -8,6 +8,7 @@ NAMES = (
     "memory",
     "gauss_newton",
     "busy",
+    "noise_level",
     "solver_choice",
     "color_deblurring",
     "tv_denoising",

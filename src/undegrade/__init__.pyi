@@ -135,7 +135,6 @@ from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
 from .restorers.weight import WeightRule as WeightRule
 from .restorers.weight_file import load_weights as load_weights
-from .restorers.weighted_squares import WeightedSquares as WeightedSquares
 from .restorers.wiener import Wiener as Wiener
 from .solvers.active_set import ActiveSet as ActiveSet
 from .solvers.active_set import ActiveSetState as ActiveSetState

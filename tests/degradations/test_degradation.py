@@ -24,6 +24,7 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
+from undegrade.restorers.quadratic import Quadratic
 
 SHAPE = (3, 40, 36)
 
@@ -348,3 +349,22 @@ def test_each_image_of_a_batch_has_its_own_kernel_and_mask():
 def test_parts_that_do_not_fit_are_refused(parts, message):
     with pytest.raises(ValueError, match=message):
         Degradation(shape=SHAPE, **parts)
+
+
+@pytest.mark.parametrize("held", [5.0, 1.0, torch.nan, torch.inf])
+def test_what_stands_at_lost_entries_has_no_say(held):
+    """Behind a blur too, for given noise and estimated, and so for every method."""
+    observed = uniform(1, 40, 36) > 0.3
+    known = Degradation(
+        shape=(3, 40, 36), blur=Blur(gaussian_psf(1.0), "replicate"), mask=Mask(observed)
+    )
+    x = uniform(1, 3, 40, 36)
+    y = known.degrade(x, torch.Generator().manual_seed(0))
+    for likelihood in (Gaussian(0.05), None):
+        degradation = replace(known, likelihood=likelihood)
+        clean, soiled = (degradation.measurement(v) for v in (y, y.where(observed, held)))
+        assert torch.equal(clean.y, soiled.y)
+        levels = (dict(m.likelihood.named_buffers())["std"] for m in (clean, soiled))
+        torch.testing.assert_close(*levels)
+    method = Quadratic()
+    torch.testing.assert_close(method.restore(soiled).x, method.restore(clean).x)

@@ -20,7 +20,7 @@ from undegrade.evaluation.curves import Curve, draw
 from undegrade.evaluation.picture_uri import crop_uri, data_uri
 from undegrade.evaluation.report import views, write_report
 from undegrade.evaluation.restoration import Restoration, Score, evaluate, score
-from undegrade.evaluation.section import Section, noise_in_words, strongest_edges
+from undegrade.evaluation.section import Section, level_found, noise_in_words, strongest_edges
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.identity import Identity
 from undegrade.restorers.variational import Variational
@@ -278,3 +278,10 @@ def test_wording() -> None:
         "--downsample", "2", "--noise", "poisson:9",
     ]  # fmt: skip
     assert noise_in_words(Gaussian(0.1)) == "Gaussian, std 0.1"
+
+
+def test_what_was_found_is_said_with_what_to_try_where_that_is_hardly_any() -> None:
+    assert level_found(Gaussian(0.1)) == "noise found: Gaussian, std 0.1 (25.5 of 255)"
+    assert level_found(Gaussian(0.0011)).endswith(
+        "hardly any; where you see more, say how much, as in --noise gaussian:0.06"
+    )

@@ -35,6 +35,19 @@ def test_the_gradient_is_the_slope_of_the_value(case, likelihood):
     assert torch.autograd.gradcheck(lambda u: likelihood(u, y), u.requires_grad_())
 
 
+def test_stronger_noise_is_the_same_with_larger_deviations(case, likelihood):
+    """The variance of samples around the prediction, where none is lost, grows by the square."""
+    u = case.prediction().repeat(1, 1, 40, 40)
+
+    def variance(noise: Likelihood) -> Tensor:
+        y = noise.sample(u, torch.Generator().manual_seed(4))
+        return torch.where(noise.precision(y) > 0, y - u, torch.nan).square().flatten(1).nanmean(1)
+
+    stronger = likelihood.stronger(1.5)
+    assert type(stronger) is type(likelihood)
+    torch.testing.assert_close(variance(stronger), 2.25 * variance(likelihood), rtol=0.05, atol=0)
+
+
 def test_curvature_is_the_information_or_majorizes(case, likelihood):
     """E[−∂² log p] at the truth where −log p is smooth; at kinks a parabola from above."""
     u = case.prediction()

@@ -110,3 +110,11 @@ def test_an_infeasible_slope_has_an_infinite_conjugate():
 def test_impossible_noise_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_levels_of_channels_are_refused_in_one_sentence():
+    noise = Gaussian(torch.tensor([0.01, 0.01, 0.08]))
+    with pytest.raises(ValueError, match="one per sample of 1, got"):
+        noise.precision(uniform(1, 3, 4, 4))
+    with pytest.raises(ValueError, match="one per sample of 1, got"):
+        noise(uniform(1, 3, 4, 4), uniform(1, 3, 4, 4))

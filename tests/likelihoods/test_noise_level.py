@@ -1,7 +1,12 @@
 """The noise level of a picture that nobody measured."""
 
+import io
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.nn.functional import interpolate
 
 from tests.cases import uniform
 from undegrade.likelihoods.noise_level import estimate_noise_std
@@ -54,6 +59,88 @@ def test_lost_pixels_do_not_count():
 def test_too_few_seen_pixels_are_refused():
     with pytest.raises(ValueError, match="give the noise level"):
         estimate_noise_std(uniform(1, 1, 32, 32), uniform(32, 32) > 0.95)
+
+
+def test_lost_entries_do_not_count_whatever_they_hold():
+    y = textured() + 0.05 * noise(textured())
+    observed = torch.ones(192, 176, dtype=torch.bool)
+    observed[20:60, 30:90] = False
+    expected = estimate_noise_std(y, observed)
+    assert float(expected) == pytest.approx(0.05, rel=0.08)
+    for value in (torch.nan, torch.inf, 5.0, 0.0):
+        torch.testing.assert_close(estimate_noise_std(y.where(observed, value), observed), expected)
+    torch.testing.assert_close(estimate_noise_std(y.where(observed, torch.nan)), expected)
+
+
+def barred(y: torch.Tensor) -> torch.Tensor:
+    y = y.clone()
+    y[..., :35, :], y[..., -60:, :] = 0.0, 0.0
+    return y
+
+
+def mounted(y: torch.Tensor) -> torch.Tensor:
+    frame = torch.full_like(y, 0.5)
+    frame[..., 30:-30, 27:-27] = y[..., 30:-30, 27:-27]
+    return frame
+
+
+def cut_out(y: torch.Tensor) -> torch.Tensor:
+    rows, columns = torch.linspace(-1, 1, 192)[:, None], torch.linspace(-1, 1, 176)
+    return torch.where(rows**2 + columns**2 < 1, y, 1.0)
+
+
+@pytest.mark.parametrize("damage", [barred, mounted, cut_out])
+@pytest.mark.parametrize("low", [0, 16])  # 16: black as video has it
+def test_areas_that_are_constant_do_not_count(damage, low):
+    y = low / 255 + (1 - low / 255) * damage((textured() + 0.06 * noise(textured())).clamp(0, 1))
+    y = (y * 255).round() / 255
+    assert float(estimate_noise_std(y)) == pytest.approx(0.06 * (1 - low / 255), rel=0.08)
+
+
+def test_the_level_scales_with_the_picture():
+    y = textured() + 0.06 * noise(textured())
+    expected = float(estimate_noise_std(y))
+    assert float(estimate_noise_std(4095 * y - 200)) == pytest.approx(4095 * expected, rel=1e-6)
+
+
+def jpeg(y: torch.Tensor, quality: int) -> torch.Tensor:
+    file, pixels = io.BytesIO(), (y[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte()
+    Image.fromarray(pixels.numpy()).save(file, "JPEG", quality=quality)
+    return torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None] / 255
+
+
+def enlarged(y: torch.Tensor) -> torch.Tensor:
+    return interpolate(y, scale_factor=1.5, mode="bicubic", align_corners=False)
+
+
+def demosaicked(y: torch.Tensor) -> torch.Tensor:
+    """From one color per pixel, the others interpolated linearly."""
+    seen = torch.zeros_like(y)
+    seen[:, 0, ::2, ::2], seen[:, 2, 1::2, 1::2] = 1, 1
+    seen[:, 1, ::2, 1::2], seen[:, 1, 1::2, ::2] = 1, 1
+    tent = torch.tensor([0.5, 1, 0.5], dtype=y.dtype)
+    kernel = (tent[:, None] * tent).expand(3, 1, 3, 3)
+    filled, reach = (
+        torch.nn.functional.conv2d(part, kernel, padding=1, groups=3) for part in (seen * y, seen)
+    )
+    return filled / reach
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda y: jpeg(y, 92), lambda y: jpeg(y, 60), enlarged, demosaicked],
+    ids=["jpeg 92", "jpeg 60", "enlarged", "demosaicked"],
+)
+def test_noise_that_is_coarser_than_a_pixel_is_not_missed(change):
+    """What is left of it in the middle of the spectrum is between a half and one and a half."""
+    y = change(textured() + 0.06 * noise(textured()))
+    assert 0.03 < float(estimate_noise_std(y)) < 0.09
+
+
+@pytest.mark.parametrize("quality", [60, 92, None])
+def test_texture_is_not_taken_for_noise(quality):
+    x = textured() if quality is None else jpeg(textured(), quality)
+    assert float(estimate_noise_std(x)) < 0.01
 
 
 def test_a_flat_picture_has_no_noise():

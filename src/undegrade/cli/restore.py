@@ -43,6 +43,8 @@ class Restore(Generic[M]):
         degradation: the description that `degrade` wrote, for all pictures.
         method: one or several, see `undegrade methods`; one decides the last group of options,
             several are written with their settings, as in variational,weight=9.
+        noise_strength: the noise is taken for so many times what it is said or found to be: more
+            than 1 smooths more, less keeps more.
         reference: the truth, or a folder that has it under the same names; scores are against it.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         device: that computes: cpu, cuda (an NVIDIA GPU), cuda:1, mps (an Apple GPU).
@@ -54,6 +56,7 @@ class Restore(Generic[M]):
     output: Annotated[Path, conf.arg(metavar="DIR", aliases=["-o"])] = Path("restored")
     degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
     method: Annotated[tuple[str, ...], conf.arg(metavar="NAME")] = (_DEFAULT_METHOD,)
+    noise_strength: Annotated[float, conf.arg(metavar="FACTOR")] = 1.0
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE|DIR")] = None
     snapshots: Annotated[int, conf.arg(metavar="N")] = 0
     device: Annotated[str, conf.arg(metavar="NAME")] = "cpu"
@@ -87,6 +90,7 @@ def run(args: Sequence[str]) -> int:
         call=shlex.join(["undegrade", "restore", *args]),
         folder=command.output,
         snapshots=command.snapshots,
+        noise_strength=command.noise_strength,
     )
     return restore(task, find_sources(command.inputs), command.output)
 

@@ -38,6 +38,7 @@ class Done:
         settings: of the method.
         restoration: by this method.
         reason: why this method was taken, where the program chose it.
+        note: what to say of the noise where its level was estimated; else nothing.
     """
 
     source: Source
@@ -48,6 +49,7 @@ class Done:
     settings: Mapping[str, object]
     restoration: Restoration
     reason: str = ""
+    note: str = ""
 
 
 def result_name(source: Path, method: str) -> str:

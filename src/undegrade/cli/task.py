@@ -1,6 +1,8 @@
 """One picture, restored by one method after the other."""
 
 import copy
+import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ from undegrade.core.solver import Observer
 from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.restoration import Restoration, evaluate
+from undegrade.evaluation.section import level_found
 from undegrade.files.picture import Picture, read_image, read_picture, write_picture
 from undegrade.restorers.automatic import Automatic
 
@@ -35,9 +38,10 @@ class Task:
         device: that computes.
         folder: of the results.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
+        noise_strength: factor of the level that is said or found.
 
     Raises:
-        ValueError: fewer than 0 iterations.
+        ValueError: fewer than 0 iterations; a factor that is not positive.
     """
 
     methods: Mapping[str, Restorer]
@@ -48,11 +52,16 @@ class Task:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     folder: Path = Path("restored")
     snapshots: int = 0
+    noise_strength: float = 1.0
 
     def __post_init__(self) -> None:
         if self.snapshots < 0:
             raise ValueError(
                 f"expected 0 or more iterations between snapshots, got {self.snapshots}"
+            )
+        if not 0 < self.noise_strength < math.inf:
+            raise ValueError(
+                f"--noise-strength is a positive factor such as 1.5, got {self.noise_strength}"
             )
 
 
@@ -67,6 +76,11 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     except OSError as error:
         raise ValueError(in_words(error)) from error
     measurement = known.degradation.measurement(picture.pixels)
+    found = known.degradation.likelihood is None
+    note = level_found(measurement.likelihood) if found else ""
+    measurement = dataclasses.replace(
+        measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
+    )
     there = Measurement(
         measurement.y.to(task.device),
         copy.deepcopy(measurement.operator).to(task.device),
@@ -88,6 +102,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             settings=vars(restorer),
             restoration=restoration,
             reason=reason,
+            note=note,
         )
 
 
@@ -117,8 +132,9 @@ def told(target: Path, done: Done) -> str:
     """A line about what was written, and before it why this method was taken."""
     r: Restoration = done.restoration
     why = f"{done.source.path}: {r.method}; {done.reason}\n" if done.reason else ""
+    note = f"  {done.note}\n" if done.note else ""
     scored = "" if r.score.psnr is None else f"  {r.score.psnr:.2f} dB"
-    return f"{why}{target}{scored}  {r.seconds:.1f} s  {r.status.value}\n"
+    return f"{why}{target}{scored}  {r.seconds:.1f} s  {r.status.value}\n{note}"
 
 
 def _read(

@@ -10,6 +10,7 @@ Vector: TypeAlias = Float[Tensor, "b *n"]
 """A point of the space that a problem lives in, one per sample: image, kernel, weights."""
 Image: TypeAlias = Float[Tensor, "b c h w"]
 PerSample: TypeAlias = Float[Tensor, "b"]
+Number: TypeAlias = Float[Tensor, ""]
 
 
 def dot(x: Vector, y: Vector) -> PerSample:

@@ -76,6 +76,10 @@ class NoiseModel(Likelihood):
         it, and Σ precision·(φ(x) − y)² is about the number of trusted entries at the truth.
         """
 
+    @abc.abstractmethod
+    def stronger(self, factor: float) -> "Likelihood":
+        """The same kind of noise with deviations that are `factor` times as large."""
+
     @property
     def smooth(self) -> bool:
         """Whether −log p has a gradient everywhere, as descent methods need."""

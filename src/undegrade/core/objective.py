@@ -10,7 +10,7 @@ from torch import Tensor
 from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import Image, PerSample, Vector, per_sample
 from undegrade.core.likelihood import Likelihood
-from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.operator import Operator
 
 
 class Fidelity(Functional):
@@ -31,8 +31,7 @@ class Fidelity(Functional):
 
     def modulus(self, x: Image) -> PerSample:
         """0: every likelihood is convex in the prediction. −∞ where φ is not linear."""
-        linear = isinstance(self.operator, LinearOperator)
-        return x.new_full((len(x),), 0.0 if linear else -math.inf)
+        return x.new_full((len(x),), 0.0 if self.operator.linear else -math.inf)
 
     def forward(self, x: Image) -> PerSample:
         return self.likelihood(self.operator(x), self.y)

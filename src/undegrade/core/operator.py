@@ -42,6 +42,11 @@ class Operator(nn.Module, metaclass=Listed):
         return value, _Jacobian(lambda v: back(v)[0], torch.zeros_like(value))
 
     @property
+    def linear(self) -> bool:
+        """Whether φ is known to be linear."""
+        return False
+
+    @property
     def gram(self) -> Gram | None:
         """AᵀA, where the operator is linear and knows it in closed form."""
         return None
@@ -71,6 +76,10 @@ class LinearOperator(Operator):
     @abc.abstractmethod
     def adjoint(self, y: Tensor) -> Image:
         """Aᵀy: ⟨Ax, y⟩ = ⟨x, Aᵀy⟩."""
+
+    @property
+    def linear(self) -> bool:
+        return True
 
     def initial(self, y: Tensor) -> Image:
         """t Aᵀy with the t that minimizes ‖A(t Aᵀy) − y‖: one step of steepest descent from 0."""

@@ -10,6 +10,7 @@ from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.evaluation.restoration import Restoration
 
+_HARDLY_ANY = 1 / 255  # a level that nobody sees
 DETAIL = 72  # side, in pixels, of the square that is shown enlarged
 
 
@@ -73,6 +74,15 @@ def strongest_edges(x: Image) -> tuple[float, float]:
     corner = torch.tensor([column, row]) * (DETAIL // 4) + DETAIL / 2
     across, along = (corner / torch.tensor([x.shape[3], x.shape[2]])).tolist()
     return across, along
+
+
+def level_found(likelihood: Likelihood) -> str:
+    """The noise that was found in a picture, and what to try where that is hardly any."""
+    worst = max(level.max().item() for _, level in likelihood.named_buffers())
+    said = f"noise found: {noise_in_words(likelihood)} ({255 * worst:.1f} of 255)"
+    if worst > _HARDLY_ANY:
+        return said
+    return f"{said}, hardly any; where you see more, say how much, as in --noise gaussian:0.06"
 
 
 def noise_in_words(likelihood: Likelihood) -> str:

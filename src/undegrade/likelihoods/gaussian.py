@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, dot, per_sample
+from undegrade.core.image import Number, PerSample, dot, per_sample
 from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 
@@ -25,7 +25,7 @@ class Gaussian(NoiseModel):
 
     std: Tensor
 
-    def __init__(self, std: float | Tensor) -> None:
+    def __init__(self, std: float | Tensor | Number) -> None:
         super().__init__()
         values = torch.as_tensor(std)
         if not bool((values > 0).all()):
@@ -66,6 +66,9 @@ class Gaussian(NoiseModel):
     def precision(self, y: Tensor) -> Tensor:
         return self._std(y).square().reciprocal().expand_as(y)
 
+    def stronger(self, factor: float) -> "Gaussian":
+        return Gaussian(factor * self.std)
+
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step/std²."""
         t = per_sample(step, v) / self._std(v).square()
@@ -77,7 +80,14 @@ class Gaussian(NoiseModel):
         return dot(p, y + half)
 
     def _std(self, like: Tensor) -> Tensor:
-        return self.std.to(like) if self.std.ndim > 1 else per_sample(self.std, like)
+        if self.std.ndim > 1:
+            return self.std.to(like)
+        if self.std.numel() not in (1, len(like)):
+            raise ValueError(
+                f"expected one standard deviation, or one per sample of {len(like)}, or a map of "
+                f"the shape of the measurement, got {self.std.tolist()}"
+            )
+        return per_sample(self.std, like)
 
 
 NOISE = Noise(

@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, dot, per_sample
+from undegrade.core.image import Number, PerSample, dot, per_sample
 from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 
@@ -29,7 +29,7 @@ class Laplace(NoiseModel):
 
     scale: Tensor
 
-    def __init__(self, scale: float | PerSample) -> None:
+    def __init__(self, scale: float | PerSample | Number) -> None:
         super().__init__()
         values = torch.as_tensor(scale)
         if not bool((values > 0).all()):
@@ -65,6 +65,9 @@ class Laplace(NoiseModel):
 
     def precision(self, y: Tensor) -> Tensor:
         return (0.5 / per_sample(self.scale, y).square()).expand_as(y)
+
+    def stronger(self, factor: float) -> "Laplace":
+        return Laplace(factor * self.scale)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """Move from v toward y by at most step/scale."""

@@ -5,7 +5,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, per_sample
+from undegrade.core.image import Number, PerSample, per_sample
 from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 
@@ -32,7 +32,7 @@ class Poisson(NoiseModel):
 
     peak: Tensor
 
-    def __init__(self, peak: float | PerSample) -> None:
+    def __init__(self, peak: float | PerSample | Number) -> None:
         super().__init__()
         values = torch.as_tensor(peak)
         if not bool((values > 0).all()):
@@ -74,6 +74,10 @@ class Poisson(NoiseModel):
         """
         peak = per_sample(self.peak, y)
         return peak.square() / (peak * y.clamp(min=0) + 1)
+
+    def stronger(self, factor: float) -> "Poisson":
+        """As if there had been 1/factor² of the photons."""
+        return Poisson(self.peak / factor**2)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """The positive root of u² − (v − t peak) u = t peak y, or the parabola's minimum."""

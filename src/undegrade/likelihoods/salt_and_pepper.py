@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, dot, per_sample
+from undegrade.core.image import Number, PerSample, dot, per_sample
 from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.noise import Noise
 from undegrade.likelihoods.rounding import rounding_std
@@ -36,7 +36,9 @@ class SaltAndPepper(NoiseModel):
     fraction: Tensor
     std: Tensor
 
-    def __init__(self, fraction: float | PerSample, std: float | PerSample = _OF_8_BITS) -> None:
+    def __init__(
+        self, fraction: float | PerSample | Number, std: float | PerSample | Number = _OF_8_BITS
+    ) -> None:
         super().__init__()
         fractions, stds = torch.as_tensor(fraction), torch.as_tensor(std)
         if not bool(((fractions >= 0) & (fractions <= 1)).all()):
@@ -78,6 +80,10 @@ class SaltAndPepper(NoiseModel):
         """1/std², and 0 for entries that are exactly 0 or 1."""
         lost = (y == 0) | (y == 1)
         return torch.where(lost, 0.0, per_sample(self.std, y).square().reciprocal())
+
+    def stronger(self, factor: float) -> "SaltAndPepper":
+        """The surviving entries are trusted less; what is lost stays lost."""
+        return SaltAndPepper(self.fraction, factor * self.std)
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step·precision."""

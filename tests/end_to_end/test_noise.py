@@ -1,0 +1,42 @@
+"""What the command line says of noise, and does about it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Run
+from undegrade.files.picture import read_image
+
+
+def roughness(name: str) -> float:
+    x = read_image(name)
+    return float(x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean())
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_level_that_was_found_is_said_only_where_none_was_given(run: Run) -> None:
+    run("degrade a.png y.png --noise gaussian:0.1 --seed 0")
+    assert "noise found" not in run("restore y.png --output out --method wiener")[1]
+    Path("y.png.json").unlink()
+    out = run("restore y.png --output out --method wiener")[1]
+    assert "  noise found: Gaussian, std 0.0" in out or "  noise found: Gaussian, std 0.1" in out
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("method", ["variational", "quadratic", "wiener", "learned"])
+def test_strength_smooths_more_with_every_method_that_goes_by_the_noise(
+    run: Run, method: str
+) -> None:
+    run("degrade a.png y.png --noise gaussian:0.05 --seed 0")
+    for strength in ("0.5", "2"):
+        flags = f"--output out{strength} --method {method} --noise-strength {strength}"
+        assert run(f"restore y.png {flags}")[0] == 0
+    assert roughness("out2/y-restored.png") < 0.95 * roughness("out0.5/y-restored.png")
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("strength", ["0", "-1", "inf", "nan"])
+def test_a_strength_that_is_no_factor_is_refused(run: Run, strength: str) -> None:
+    status, _, err = run(f"restore a.png --output out --noise-strength={strength}")
+    assert status == 2
+    assert "--noise-strength is a positive factor" in err
