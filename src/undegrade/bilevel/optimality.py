@@ -61,7 +61,7 @@ class Stationarity:
 
     def adjoint(self, problem: Problem, x: Vector, slope: Vector) -> System:
         _free(problem)
-        return System(hessian(problem, x), slope, lambda v: v)
+        return System(hessian(problem, x), slope, _same)
 
 
 STATIONARITY = Stationarity()
@@ -108,8 +108,10 @@ class ProximalStep:
         def reduced(v: Vector) -> Vector:
             return moves * curved(moves * v) + extra * v
 
-        # entries where the prox is flat do not change with θ: their q is of no consequence
-        return System(reduced, moves * slope, lambda v: inverse * v / self.step)
+        def lift(v: Vector) -> Vector:
+            return inverse * v / self.step  # flat entries do not change with θ, whatever their q
+
+        return System(reduced, moves * slope, lift)
 
     def _forward(self, problem: Problem, x: Vector) -> Vector:
         _free(problem)
@@ -133,6 +135,10 @@ class ProximalStep:
                 f"itself; {type(problem.prior).__name__} does not"
             )
         return steepness
+
+
+def _same(v: Tensor) -> Tensor:
+    return v
 
 
 def hessian(functional: Functional, x: Vector) -> Map:
