@@ -419,7 +419,7 @@ def _matrix_learned(rows: slice) -> Bilevel:
     y = 3 * uniform(2, 1, 1, 7)[rows]
 
     def objective(theta: Tensor) -> Objective[Any, Any]:
-        data = Fidelity(_matrix_of_each(theta[:, :7]), Gaussian(1.0), y)
+        data = Fidelity(LinearPhysics(_MatrixOfEach(theta[:, :7])), Gaussian(1.0), y)
         return Objective(data, ElasticNet(0.3), theta[:, 7, 0] * 8)
 
     lower = LowerLevel(
@@ -433,9 +433,17 @@ def _matrix_learned(rows: slice) -> Bilevel:
     return Bilevel(Fidelity(Identity(), Gaussian(0.5), 0.4 * y), lower, Implicit(tolerance=1e-9))
 
 
-def _matrix_of_each(matrix: Tensor) -> Function:
-    """A matrix per sample."""
-    return Function(lambda x: torch.einsum("bij,bchj->bchi", 20 * matrix, x))
+class _MatrixOfEach:
+    """A matrix per sample, along the rows."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = 20 * matrix
+
+    def A(self, x: Tensor) -> Tensor:
+        return torch.einsum("bij,bchj->bchi", self.matrix, x)
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return torch.einsum("bij,bchi->bchj", self.matrix, y)
 
 
 BILEVEL: dict[str, BilevelCase] = {
