@@ -1,6 +1,7 @@
 """Denoising by the shipped network on CBSD68 and its gray version, as in the papers' tables.
 
     python -m benchmarks.learned_denoising [--images FOLDER] [--weights FILE] [--every N]
+        [--std 25 --results NAME]
 
 Float noise and 8-bit noise are different benchmarks; both are here. The noise of picture i comes
 from seed 1000 + i, so that all rows see the same draws. PSNR is the mean of per-picture values;
@@ -8,6 +9,7 @@ from seed 1000 + i, so that all rows see the same draws. PSNR is the mean of per
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -70,15 +72,17 @@ def main() -> None:
     parser.add_argument("--images", type=Path, default=table.DATA / "cbsd68")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
+    parser.add_argument("--std", type=int, nargs="*", default=(15, 25, 50), help="noise levels")
+    parser.add_argument("--results", default="learned_denoising", help="name of the table")
     options = parser.parse_args()
     restorer = RecurrentInference(weights=options.weights)
     paths = sorted(options.images.glob("*.png"))[:: options.every]
     rows = []
-    for setting in PUBLISHED:
+    for setting in (s for s in PUBLISHED if s[2] in options.std):
         rows.append(row(paths, restorer, setting))
         print(rows[-1], flush=True)
-    command = f"python -m benchmarks.learned_denoising --every {options.every}"
-    table.write("learned_denoising", command, rows)
+    command = f"python -m benchmarks.learned_denoising {' '.join(sys.argv[1:])}"
+    table.write(options.results, command, rows)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, from_physics
+from undegrade.operators.turn import Turn
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
 from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
@@ -177,6 +178,8 @@ def _psf(*shape: int) -> Tensor:
 
 OPERATORS: dict[str, OperatorCase] = {
     "identity": OperatorCase(Identity()),
+    "turn": OperatorCase(Turn(rows=True, columns=True)),
+    "turn on its side": OperatorCase(Turn(rows=True, transposed=True)),
     "blur periodic": OperatorCase(Blur(_psf(3, 5), "periodic")),
     "blur replicate": OperatorCase(Blur(_psf(3, 5), "replicate")),
     "blur reflect per channel": OperatorCase(Blur(_psf(3, 5, 3), "reflect")),

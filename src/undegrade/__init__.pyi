@@ -96,6 +96,7 @@ from .priors.total_variation import TotalVariation as TotalVariation
 from .restorers.architecture import ARCHITECTURES as ARCHITECTURES
 from .restorers.architecture import Architecture as Architecture
 from .restorers.deepinverse import Reconstruction as Reconstruction
+from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
 from .restorers.variational import Variational as Variational

@@ -11,6 +11,8 @@ import torch
 from PIL import Image
 
 from undegrade.files.atomic import replacing
+from undegrade.files.codecs import Form
+from undegrade.files.metadata import Metadata
 from undegrade.files.picture import (
     Picture,
     list_pictures,
@@ -147,10 +149,10 @@ def test_a_color_profile_goes_along(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     _draw("RGB").save(tmp_path / "a.png", icc_profile=profile)
     picture = read_picture(tmp_path / "a.png")
-    deep = Picture(picture.pixels, None, type(picture.form)("PNG", "uint16", profile=profile))
+    deep = Picture(picture.pixels, None, Form("PNG", "uint16", metadata=Metadata(profile=profile)))
     for name, each in [("b.png", picture), ("c.jpg", picture), ("d.png", deep), ("e.tif", picture)]:
         write_picture(tmp_path / name, each)
-        assert read_picture(tmp_path / name).form.profile == profile
+        assert read_picture(tmp_path / name).form.metadata.profile == profile
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (8, 1)])

@@ -23,9 +23,9 @@ from undegrade.restorers.weight_file import load_weights
 from undegrade.training.mixture import Mixture
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum, orthogonalized
 from undegrade.training.pictures import read_pictures
-from undegrade.training.run import initial_machine, step_factor
+from undegrade.training.run import Run, initial_machine, step_factor
 from undegrade.training.settings import TrainingSettings
-from undegrade.training.train import train
+from undegrade.training.train import launch, train
 from undegrade.training.unrolled import unrolled_loss
 from undegrade.training.validation import Validation
 
@@ -154,6 +154,145 @@ def test_training_makes_every_machine_better(folder, tmp_path, name):
     train(chosen)
     trained.load_state_dict(load_checkpoint(tmp_path / "checkpoint-000000060.pt", {})["model"])
     assert pictures(trained, ["color 25"])["color 25"] > before + 0.5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"precision": "auto"},
+        {"precision": "32-true"},
+        {"precision": "bf16-mixed"},
+        {"precision": "bf16-mixed", "recompute": True},
+        {"architecture": None},
+        {"architecture": MACHINES["universal"], "precision": "bf16-mixed"},
+        {"architecture": MACHINES["residual"], "precision": "bf16-mixed"},
+        {"architecture": MACHINES["gated"], "precision": "bf16-mixed"},
+        {"accelerator": "auto"},
+        {"accelerator": "cpu"},
+        {"short": 1},
+        {"accumulate": 2},
+        {"decay": 1.0},
+        {"scales": (1.0, 0.9)},
+        {"seconds": 1e6},
+        {"warm_up": 0, "cool_down": 1.0},
+    ],
+    ids=str,
+)
+def test_every_documented_value_trains(folder, tmp_path, change):
+    """Behind a blur, whose transforms know no lower precision."""
+    two_iterations_of(folder, tmp_path, "deblurring", change)
+
+
+@pytest.mark.parametrize("task", ["super_resolution", "inpainting", "denoising"])
+def test_every_task_trains_in_bfloat16(folder, tmp_path, task):
+    two_iterations_of(folder, tmp_path, task, {"precision": "bf16-mixed"})
+
+
+def two_iterations_of(folder, tmp_path, task, change):
+    losses = []
+    shares = dict.fromkeys(("denoising", "deblurring", "super_resolution", "inpainting"), 0.0)
+    chosen = settings(
+        folder, tmp_path, mixture=Mixture(**{**shares, task: 1.0}), iterations=2, crops=(36, 36)
+    )
+    train(replace(chosen, **change), [lambda p: losses.append(float(p.loss))])
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+    load_weights(tmp_path / "weights.safetensors")
+
+
+@pytest.mark.slow
+def test_a_compiled_cell_trains(folder, tmp_path):
+    losses = []
+    chosen = settings(folder, tmp_path, compile=True, iterations=2)
+    train(chosen, [lambda p: losses.append(float(p.loss))])
+    assert np.isfinite(losses).all()
+
+
+def test_the_lower_precision_is_the_cells_alone(folder, tmp_path):
+    """Estimates, loss and weights are in float32; the first loss is near that of float32."""
+    losses = {}
+    for precision in ("32-true", "bf16-mixed"):
+        seen = losses[precision] = []
+        chosen = settings(folder, tmp_path / precision, precision=precision, iterations=1)
+        train(replace(chosen, architecture=MACHINES["gated"]), [lambda p, s=seen: s.append(p.loss)])
+    (single,), (lower,) = losses.values()
+    assert single.dtype == lower.dtype == torch.float32
+    assert single != lower
+    assert lower == pytest.approx(float(single), rel=0.01)
+    tensors = load_file(tmp_path / "bf16-mixed" / "weights.safetensors")
+    assert {t.dtype for t in tensors.values()} == {torch.float32}
+
+
+def denormals_survive() -> bool:
+    return bool(torch.tensor(1e-39) * 0.5 > 0)
+
+
+def test_a_training_flushes_denormals_and_its_caller_does_not(folder, tmp_path, monkeypatch):
+    update, seen = Run.update, []
+    monkeypatch.setattr(Run, "update", lambda run: seen.append(denormals_survive()) or update(run))
+    train(settings(folder, tmp_path, iterations=2))
+    assert seen == [False, False]
+    assert denormals_survive()
+
+
+def test_denormals_are_flushed_on_every_computing_thread():
+    """Two threads compute; the caller's have begun before, and keep what they do."""
+    code = (
+        "import torch; torch.set_num_threads(2)\n"
+        "from undegrade.training.denormals import flushing_thread\n"
+        "x = torch.full((2_000_000,), 1e-39)\n"
+        "kept = lambda: float((x * 0.5 > 0).float().mean())\n"
+        "before = kept()\n"
+        "with flushing_thread() as thread: inside = thread.submit(kept).result()\n"
+        "print(before, inside, kept(), torch.get_num_threads())"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert ran.stdout.split() == ["1.0", "0.0", "1.0", "2"]
+
+
+def test_without_validation_the_curve_has_the_loss(folder, tmp_path):
+    losses = []
+    train(settings(folder, tmp_path, iterations=4), [lambda p: losses.append(float(p.loss))])
+    with (tmp_path / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["iteration"]) for row in rows] == [2, 4]
+    means = [sum(losses[:2]) / 2, sum(losses[2:]) / 2]
+    assert [float(row["loss"]) for row in rows] == pytest.approx(means)
+
+
+def test_the_average_follows_the_weights_and_is_what_ships(folder, tmp_path):
+    """a ← d·a + (1 − d)·w with d = min(average, (1 + k)/(10 + k)), from the start, by hand."""
+    chosen = settings(folder, tmp_path, iterations=3, average=0.25)
+    run = Run(chosen, launch(chosen))
+    average = {name: t.clone() for name, t in run.average.state_dict().items()}
+    started = {name: t.clone() for name, t in average.items()}
+    for k in range(1, 4):
+        run.update()
+        d = min(0.25, (1 + k) / (10 + k))
+        average = {n: d * a + (1 - d) * run.rim.state_dict()[n] for n, a in average.items()}
+    run.save()
+    shipped = load_file(tmp_path / "weights.safetensors")
+    for name, expected in average.items():
+        torch.testing.assert_close(run.average.state_dict()[name], expected.detach())
+        torch.testing.assert_close(shipped[name], expected.detach())
+    assert any(not torch.equal(shipped[name], t) for name, t in started.items())
+
+
+def test_vectors_follow_adamw():
+    """The same steps as torch's own, the first of which its bias correction decides."""
+    start = torch.randn(7, generator=torch.Generator().manual_seed(0))
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    optimizer = OrthogonalMomentum([], [ours], vector_rate=0.01, weight_decay=0.1)
+    adamw = torch.optim.AdamW([theirs], lr=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1)
+    for k in range(3):
+        gradient = torch.randn(7, generator=torch.Generator().manual_seed(k + 1))
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        optimizer.step()
+        adamw.step()
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_the_whole_mixture_trains_with_recomputing_and_accumulation(folder, tmp_path):

@@ -1,16 +1,20 @@
 """The samples of an image file, and the form in which they were stored."""
 
+import contextlib
 import dataclasses
+import io
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin
 
+from undegrade.files.foreign import explained
+from undegrade.files.metadata import NO_METADATA, Metadata, metadata_of, tiff_tags
 from undegrade.files.png import read_header, read_png16, write_png16
 from undegrade.files.tiff import TIFF_SIGNATURES, is_deep_tiff, read_tiff, write_tiff
 
@@ -44,10 +48,15 @@ _MODES = {  # pillow's mode → gray or color, with alpha or without
     "RGBX": "RGB",
     "RGBA": "RGBA",
     "RGBa": "RGBA",
-    "CMYK": "RGB",
     "YCbCr": "RGB",
 }
-_LOSSY = 95  # JPEG's quality scale: high enough that what was restored is not lost again
+LARGEST = 89_478_485  # pixels that are read unless more are asked for: pillow's limit for bombs
+_LONGEST = 300  # characters of a decoder's complaint
+_OPTIONS: dict[str, dict[str, Any]] = {
+    # JPEG's quality scale: high enough that what was restored is not lost again
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True, "exact": True, "method": 2},
+}
 _TURNS: dict[int, Callable[[Samples], Samples]] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -67,13 +76,13 @@ class Form:
         format: PNG, JPEG, TIFF, BMP or WEBP.
         dtype: of one sample: uint8, uint16, float16, float32 or float64.
         palette: whether at most 256 colors are listed and the pixels name them.
-        profile: the ICC color profile.
+        metadata: what the file says beside its pixels.
     """
 
     format: str
     dtype: str = "uint8"
     palette: bool = False
-    profile: bytes | None = dataclasses.field(default=None, repr=False)
+    metadata: Metadata = NO_METADATA
 
     def __post_init__(self) -> None:
         if self.dtype not in _DTYPES[self.format]:
@@ -92,7 +101,7 @@ class Form:
         known = _DTYPES[format]
         dtype = self.dtype if self.dtype in known else known[min(1, len(known) - 1)]
         palette = self.palette and format in ("PNG", "TIFF", "BMP")
-        return Form(format, dtype, palette, self.profile)
+        return Form(format, dtype, palette, self.metadata)
 
 
 def format_of(path: Path) -> str:
@@ -106,53 +115,74 @@ def format_of(path: Path) -> str:
     return SUFFIXES[path.suffix.lower()]
 
 
-def read_samples(path: Path) -> tuple[Samples, Form]:
-    """Decode one picture, turned upright as its EXIF orientation says.
+def read_samples(path: Path, largest: int = LARGEST) -> tuple[Samples, Form]:
+    """Decode one picture of at most `largest` pixels, upright as its EXIF orientation says.
 
     Raises:
         OSError: there is no such file, or it cannot be opened.
-        ValueError: it is empty, damaged, not a picture, or larger than pillow's limit for bombs.
+        ValueError: it is empty, damaged, too large, or not a picture.
     """
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        if not file.read(1):
-            raise ValueError(f"{path} is empty")
+    with path.open("rb") as file, _limited(largest):
+        head = file.read(29)
         file.seek(0)
+        if not head:
+            raise ValueError(f"{path} is empty")
+        explanation = explained(path, head)
+        if explanation is not None:
+            raise ValueError(explanation)
         try:
-            return _decode(file)
+            return _decode(file, head, largest)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise ValueError(f"{path} is too large: {error}") from error
+            raise ValueError(
+                f"{path} is too large: it has more than {largest / 1e6:.0f} megapixels"
+            ) from error
         except Image.UnidentifiedImageError as error:
             raise ValueError(f"{path} is not a picture in {', '.join(FORMATS)}") from error
         except Exception as error:  # a decoder meets damage with any exception whatever
-            raise ValueError(f"{path} cannot be read as a picture: {error}") from error
+            reason = str(error)[:_LONGEST] or type(error).__name__
+            raise ValueError(f"{path} cannot be read as a picture: {reason}") from error
 
 
-def _decode(file: BinaryIO) -> tuple[Samples, Form]:
-    head = file.read(29)
-    file.seek(0)
+@contextlib.contextmanager
+def _limited(largest: int) -> Generator[None]:
+    """Within it, pillow refuses larger pictures, and warns of nothing else."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, largest
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _decode(file: BinaryIO, head: bytes, largest: int) -> tuple[Samples, Form]:
     header = read_header(head)
     if head[:4] in TIFF_SIGNATURES and is_deep_tiff(file):
-        samples, orientation, profile = read_tiff(file)
-        form = Form("TIFF", samples.dtype.name, profile=profile)
+        samples, orientation, metadata = read_tiff(file, largest)
+        form = Form("TIFF", samples.dtype.name, metadata=metadata)
         return _upright(samples, orientation), form
     with Image.open(file, formats=FORMATS) as image:
         format = "JPEG" if image.format == "MPO" else str(image.format)
         if format != "JPEG" and _holds_several(image):
-            raise ValueError("it holds several pictures, expected one")
-        if header is not None and header.depth == 16 and header.color != 0:
+            raise ValueError("it holds several pictures, expected one: save each of them as a file")
+        plain = header is None or header.depth < 16 or header.color == 0
+        if plain and not (image.mode.startswith("I;16") and "transparency" in image.info):
+            samples = _pixels(image)
+        else:
             file.seek(0)
             samples = read_png16(file)
-        else:
-            samples = _pixels(image)
-        palette = image.mode in ("P", "PA")
-        form = Form(format, samples.dtype.name, palette, image.info.get("icc_profile"))
-        return _upright(samples, image.getexif().get(0x0112, 1)), form
+        # after the pixels: pillow turns TIFFs itself, and a PNG may say these things at its end
+        orientation, metadata = image.getexif().get(0x0112, 1), metadata_of(image)
+        if image.mode == "CMYK":  # its profile is of inks
+            metadata = dataclasses.replace(metadata, profile=None)
+        form = Form(format, samples.dtype.name, image.mode in ("P", "PA"), metadata)
+        return _upright(samples, orientation), form
 
 
 def _upright(samples: Samples, orientation: int) -> Samples:
-    return np.ascontiguousarray(_TURNS[orientation](samples) if orientation in _TURNS else samples)
+    turned = _TURNS[orientation](samples) if orientation in _TURNS else samples
+    return turned.copy()  # of positive strides, whatever was turned
 
 
 def _holds_several(image: Image.Image) -> bool:
@@ -167,6 +197,8 @@ def _pixels(image: Image.Image) -> Samples:
     """What pillow decodes; a palette or color key is resolved, a bitmap becomes gray."""
     if image.mode.startswith("I;16"):
         return np.asarray(image).astype(np.uint16)[:, :, None]
+    if image.mode == "CMYK":
+        return np.array(_without_inks(image))
     if image.mode not in _MODES:
         raise ValueError(f"its pixels are of pillow's mode {image.mode}, which is not supported")
     mode = _MODES[image.mode]
@@ -174,6 +206,20 @@ def _pixels(image: Image.Image) -> Samples:
         mode += "A"
     samples = np.array(image if image.mode == mode else image.convert(mode))
     return samples if samples.ndim == 3 else samples[:, :, None]
+
+
+def _without_inks(image: Image.Image) -> Image.Image:
+    """A CMYK picture as sRGB: by its profile where it has one that is whole, else by formula."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image.convert("RGB")
+    try:
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        screen = ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, inks, screen, outputMode="RGB")
+    except ImageCms.PyCMSError as error:
+        raise ValueError("its CMYK profile is damaged: convert it to RGB first") from error
+    return image.convert("RGB") if converted is None else converted
 
 
 def write_samples(file: BinaryIO, samples: Samples, form: Form) -> None:
@@ -186,9 +232,9 @@ def write_samples(file: BinaryIO, samples: Samples, form: Form) -> None:
     if channels in (2, 4) and form.format == "JPEG":
         raise ValueError("a JPEG has no alpha channel; choose PNG, TIFF, BMP or WebP")
     if form.format == "PNG" and form.dtype == "uint16":
-        write_png16(file, samples, form.profile)
+        write_png16(file, samples, form.metadata)
     elif form.format == "TIFF" and form.dtype != "uint8":
-        write_tiff(file, samples, form.profile)
+        write_tiff(file, samples, form.metadata)
     elif form.format == "BMP" and channels in (2, 4):
         _write_bmp_with_alpha(file, samples)
     else:
@@ -202,10 +248,16 @@ def _write_with_pillow(file: BinaryIO, samples: Samples, form: Form) -> None:
         image = image.convert("RGBA" if alpha else "RGB").quantize(
             256, Image.Quantize.FASTOCTREE if alpha else Image.Quantize.MEDIANCUT, kmeans=2
         )
-    options: dict[str, Any] = {"JPEG": {"quality": _LOSSY, "subsampling": 0}}.get(form.format, {})
-    if form.format == "WEBP":
-        options = {"lossless": True, "exact": True, "method": 2}
-    image.save(file, form.format, icc_profile=form.profile, **options)
+    options = dict[str, Any](_OPTIONS.get(form.format, {}))
+    metadata, xmp = form.metadata, form.metadata.xmp
+    beside = {"exif": metadata.exif, "dpi": metadata.dpi, "xmp": xmp}
+    options |= {name: value for name, value in beside.items() if value is not None}
+    if form.format == "PNG" and xmp is not None:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
+    if form.format == "TIFF":
+        options["exif"] = tiff_tags(metadata)
+    image.save(file, form.format, icc_profile=metadata.profile, **options)
 
 
 def _write_bmp_with_alpha(file: BinaryIO, samples: Samples) -> None:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from undegrade.core.image import Image
 from undegrade.files.atomic import replacing
 from undegrade.files.codecs import (
+    LARGEST,
     SUFFIXES,
     Form,
     Samples,
@@ -53,10 +54,14 @@ def _resized(alpha: Tensor, height: int, width: int) -> Tensor:
     return functional.pad(cut, tuple(max(p, 0) for p in pad), mode="replicate")
 
 
-def read_picture(path: str | Path) -> Picture:
+def read_picture(path: str | Path, *, largest: int = LARGEST) -> Picture:
     """Read a PNG, JPEG, TIFF, BMP or WebP, upright as its EXIF orientation says.
 
     Integer samples of n bits are divided by 2ⁿ − 1; floating point is taken as it is.
+
+    Arguments:
+        path: of the file.
+        largest: the most pixels that are read; a larger picture is refused.
 
     Raises:
         OSError: there is no such file, or it cannot be opened.
@@ -65,7 +70,7 @@ def read_picture(path: str | Path) -> Picture:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(2, f"there is no file {path}")
-    samples, form = read_samples(path)
+    samples, form = read_samples(path, largest)
     values = torch.from_numpy(samples).permute(2, 0, 1)[None]
     values = values.to(torch.float32, memory_format=torch.contiguous_format)
     if np.issubdtype(samples.dtype, np.integer):

@@ -10,6 +10,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from undegrade.files.metadata import NO_METADATA, Metadata
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # color type → channels; 3 is a palette, never of 16 bits
 _WHOLE = ((0, 0, 1, 1),)
@@ -143,14 +145,16 @@ def _with_key(image: NDArray[np.uint16], key: bytes) -> NDArray[np.uint16]:
     return np.concatenate((image, np.where(lost, 0, 65535).astype(np.uint16)), 2)
 
 
-def write_png16(file: BinaryIO, image: NDArray[np.uint16], profile: bytes | None = None) -> None:
-    """Write samples (h, w, c), c from 1 to 4, as a 16-bit PNG, with an ICC profile or without."""
+def write_png16(
+    file: BinaryIO, image: NDArray[np.uint16], metadata: Metadata = NO_METADATA
+) -> None:
+    """Write samples (h, w, c), c from 1 to 4, as a 16-bit PNG."""
     height, width, channels = image.shape
     color = {c: color for color, c in _CHANNELS.items()}[channels]
     file.write(SIGNATURE)
     _write_chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 16, color, 0, 0, 0))
-    if profile:
-        _write_chunk(file, b"iCCP", b"profile\0\0" + zlib.compress(profile))
+    for kind, data in _beside(metadata):
+        _write_chunk(file, kind, data)
     packer = zlib.compressobj(6)
     above = np.zeros((1, width, 2 * channels), np.uint8)
     for start in range(0, height, _BAND):
@@ -160,6 +164,19 @@ def write_png16(file: BinaryIO, image: NDArray[np.uint16], profile: bytes | None
         _write_chunk(file, b"IDAT", packer.compress(_filter(band)))
     _write_chunk(file, b"IDAT", packer.flush())
     _write_chunk(file, b"IEND", b"")
+
+
+def _beside(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of what the file says beside its pixels."""
+    if metadata.profile:
+        yield b"iCCP", b"profile\0\0" + zlib.compress(metadata.profile)
+    if metadata.dpi is not None:
+        x, y = (round(dots / 0.0254) for dots in metadata.dpi)
+        yield b"pHYs", struct.pack(">IIB", x, y, 1)
+    if metadata.xmp:
+        yield b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp
+    if metadata.exif:
+        yield b"eXIf", metadata.exif.removeprefix(b"Exif\0\0")
 
 
 def _filter(band: NDArray[np.uint8]) -> bytes:

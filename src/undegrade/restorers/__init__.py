@@ -1,6 +1,7 @@
 """Complete methods; `RESTORERS` is what `--method` names."""
 
 from undegrade.core.measurement import Restorer
+from undegrade.restorers.plug_and_play import PlugAndPlay
 from undegrade.restorers.quadratic import Quadratic
 from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.restorers.variational import Variational
@@ -11,4 +12,5 @@ RESTORERS: dict[str, type[Restorer]] = {
     "quadratic": Quadratic,
     "wiener": Wiener,
     "learned": RecurrentInference,
+    "plug-and-play": PlugAndPlay,
 }

@@ -1,12 +1,11 @@
 """Restoration by a recurrent inference machine that comes with the package."""
 
 import copy
-import dataclasses
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 import torch
 
@@ -14,10 +13,12 @@ from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
+from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.rim import RIM, RIMState
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
+from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.weight_file import load_weights
 
@@ -46,6 +47,10 @@ class RecurrentInference:
         steps: how many; by default as many as in training. For blur, low resolution and lost
             pixels more may help a little: 8 gain 0.2 dB at ×4.
         tile: largest side, in pixels, that the network sees at once; less needs less memory.
+        precision: what the network computes in; "auto" is bfloat16 where the device is made for it
+            (within 0.03 dB), float32 elsewhere. Operators never see it, nor does float64 data.
+        ensemble: mean over so many ways to lay the picture down (mirrored, turned): the more, the
+            slower and the better, by 0.1 to 0.2 dB.
 
     Raises:
         ValueError: `restore` of a picture with other than 1 or 3 channels, of a non-linear
@@ -55,16 +60,29 @@ class RecurrentInference:
     weights: Path | None = None
     steps: int | None = None
     tile: int = 768
+    precision: Precision = "auto"
+    ensemble: Literal[1, 2, 4, 8] = 1
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[RIMState]:
-        """The estimate after the last step, clipped to [0, 1]."""
+        """The estimate after the last step, clipped to [0, 1].
+
+        Trace and state are those of the picture as it lies.
+        """
         path = shipped(measurement) if self.weights is None else self.weights
         modified = path.stat().st_mtime if path.exists() else 0.0
         rim = copy.deepcopy(_machine(path, modified, self.steps, self.tile)).to(measurement.y)
         rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        return restored_by(rim, measurement, observe=observe)
+        dtype = computing_dtype(self.precision, measurement.y.device)
+        rim = rim.with_cell(AutocastCell(rim.cell, dtype))
+        result = restored_by(rim, measurement, observe=observe)
+        x, seconds = result.x, result.seconds
+        for turn in TURNS[1 : self.ensemble]:
+            turned = replace(measurement, operator=measurement.operator @ turn)
+            other = restored_by(rim, turned)
+            x, seconds = x + turn(other.x), seconds + other.seconds
+        return replace(result, x=x / self.ensemble, seconds=seconds)
 
 
 @torch.no_grad()
@@ -80,7 +98,7 @@ def restored_by(
     stop = until(iterations=rim.steps)
     result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
     x = rim.features.finish(problem, result.state.prepared, result.x)
-    return dataclasses.replace(result, x=x.clamp(0, 1))
+    return replace(result, x=x.clamp(0, 1))
 
 
 def shipped(measurement: Measurement) -> Path:

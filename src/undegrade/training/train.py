@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
+from undegrade.training.denormals import flushing_thread
 from undegrade.training.run import Run
 from undegrade.training.settings import TrainingSettings
 
@@ -33,18 +34,20 @@ def train(settings: TrainingSettings, watch: Sequence[Watch] = ()) -> Path:
     Raises:
         ValueError: settings that make no sense, pictures that are missing or too small.
     """
-    run = Run(settings, launch(settings))
-    began = time.perf_counter()
-    while run.iteration < settings.iterations:
-        loss = run.update()
-        late = 0 < settings.seconds <= time.perf_counter() - began
-        last = run.iteration == settings.iterations or late
-        validation = run.save() if last or run.iteration % settings.save_every == 0 else None
-        for observer in watch:
-            seconds = time.perf_counter() - began
-            observer(Progress(run.iteration, settings.iterations, loss, seconds, validation))
-        if last:
-            break
+    with flushing_thread() as thread:
+        run = thread.submit(lambda: Run(settings, launch(settings))).result()
+        began = time.perf_counter()
+        while run.iteration < settings.iterations:
+            loss = thread.submit(run.update).result()
+            late = 0 < settings.seconds <= time.perf_counter() - began
+            last = run.iteration == settings.iterations or late
+            saves = last or run.iteration % settings.save_every == 0
+            validation = thread.submit(run.save).result() if saves else None
+            for observer in watch:
+                seconds = time.perf_counter() - began
+                observer(Progress(run.iteration, settings.iterations, loss, seconds, validation))
+            if last:
+                break
     return settings.output / "weights.safetensors"
 
 

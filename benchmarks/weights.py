@@ -1,0 +1,146 @@
+"""The training of the shipped weights, which goes on in the background, and how far it is.
+
+    make weights           starts it, or goes on: one thread, at the lowest priority
+    make weights-status    curve, speed, and the average against what ships
+    python -m benchmarks.weights stop
+
+It begins with the weights for noise that ship, in the architecture of their file, and keeps
+checkpoints, curve and log in `runs/weights`. To begin anew, remove that folder. It may be killed at
+any time: what was saved last is gone on from.
+"""
+
+import argparse
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+import undegrade as ud
+from benchmarks import table
+from benchmarks.learned_denoising import measured
+from undegrade.metrics.distortion import psnr
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
+from undegrade.training.mixture import Mixture
+from undegrade.training.settings import TrainingSettings
+from undegrade.training.train import Progress, train
+
+SHIPPED = WEIGHTS / "denoising.safetensors"
+SETTINGS = TrainingSettings(
+    images=tuple(table.DATA / name for name in ("bsds500/train", "bsds500/test", "photographs")),
+    output=Path("runs") / "weights",
+    start_from=SHIPPED,
+    mixture=Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.15),
+    iterations=40_000,
+    batch=8,
+    crops=(72, 96),
+    scales=(1.0, 0.7),
+    kernel_rate=0.004,
+    learning_rate=4e-4,
+    warm_up=200,
+    cool_down=0.9,
+    save_every=250,
+    accelerator="cpu",
+)
+LINES = 10  # of the curve, in the status
+PICTURE_STEP = 8  # every 8th picture of CBSD68 tells weights apart: all see the same noise
+
+
+def go_on(settings: TrainingSettings) -> None:
+    """Train until the end; only one process at a time may."""
+    torch.set_num_threads(1)  # two wait for each other as soon as anything else runs
+    with alone(settings.output):
+        print(train(settings, [speedometer()]), flush=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which also says who holds it.
+
+    Raises:
+        SystemExit: another process does.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SystemExit(f"the training in {folder} runs already") from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def holder(folder: Path) -> int | None:
+    """The process that trains in the folder, if any does."""
+    with suppress(FileNotFoundError), (folder / "lock").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(file.read())
+    return None
+
+
+def speedometer(every: int = 50) -> Callable[[Progress], None]:
+    """An observer that prints iteration, loss and seconds per iteration."""
+    last = [time.perf_counter()]
+
+    def observe(progress: Progress) -> None:
+        if progress.iteration % every == 0:
+            now = time.perf_counter()
+            pace = (now - last[0]) / every
+            last[0] = now
+            print(
+                f"{progress.iteration}  loss {progress.loss.item():.4f}  {pace:.3f} s", flush=True
+            )
+
+    return observe
+
+
+def status(settings: TrainingSettings, images: Path, shipped: Path = SHIPPED) -> None:
+    """Print whether it runs, the end of the curve, the speed, and the PSNR of the average."""
+    process = holder(settings.output)
+    print("stopped" if process is None else f"runs as process {process}")
+    for name, count in (("curve.csv", LINES), ("log", 1)):
+        path = settings.output / name
+        if path.exists():
+            print("\n".join(path.read_text().splitlines()[-count:]))
+    average = settings.output / "weights.safetensors"
+    if average.exists():
+        scores = {path: score(path, images) for path in (shipped, average)}
+        for path, value in scores.items():
+            print(f"{value:.3f} dB  {path}")
+        print(f"{scores[average] - scores[shipped]:+.3f} dB")
+
+
+def score(weights: Path, images: Path) -> float:
+    """Mean PSNR for color noise of σ = 25, the draws of `benchmarks.learned_denoising`."""
+    restorer, values = RecurrentInference(weights=weights), []
+    for i, path in enumerate(sorted(images.glob("*.png"))):
+        if i % PICTURE_STEP == 0:
+            x, y = measured(path, i, "color", "float", 25)
+            found = restorer.restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(25 / 255)))
+            values.append(float(psnr(found.x, x)))
+    return table.mean(values, 3)
+
+
+def main() -> None:
+    """One of the three."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("command", choices=("train", "status", "stop"))
+    command = parser.parse_args().command
+    if command == "train":
+        go_on(SETTINGS)
+    elif command == "status":
+        status(SETTINGS, table.DATA / "cbsd68")
+    elif (process := holder(SETTINGS.output)) is not None:
+        os.kill(process, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The training of the shipped weights, on pictures of a few pixels."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import weights
+from undegrade.restorers.weight_file import load_weights
+from undegrade.training.run import initial_machine
+
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:The `srun` command is available:UserWarning",
+    r"ignore:.*isinstance.*treespec.*:FutureWarning",
+    r"ignore:.*LeafSpec.*:FutureWarning",
+    r"ignore:.*LeafSpec.*:DeprecationWarning",
+)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "pictures" / "0.png")
+    return replace(
+        weights.SETTINGS,
+        images=(tmp_path / "pictures",),
+        output=tmp_path / "weights",
+        iterations=1,
+        batch=1,
+        crops=(16, 16),
+    )
+
+
+def test_it_goes_on_from_what_ships_in_its_architecture():
+    _, architecture = initial_machine(weights.SETTINGS)
+    assert architecture == load_weights(weights.SHIPPED)[1]
+
+
+def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys):
+    weights.status(settings, settings.images[0])
+    assert capsys.readouterr().out == "stopped\n"
+    weights.go_on(settings)
+    assert capsys.readouterr().out == f"{settings.output / 'weights.safetensors'}\n"
+    weights.status(settings, settings.images[0])
+    stopped, header, row, shipped, average, _ = capsys.readouterr().out.splitlines()
+    assert (stopped, header) == ("stopped", "iteration,loss")
+    assert row.startswith("1,")
+    assert shipped.endswith(f" dB  {weights.SHIPPED}")
+    assert average.endswith(f" dB  {settings.output / 'weights.safetensors'}")
+
+
+def test_two_do_not_train_at_once(settings):
+    code = (
+        "from benchmarks.weights import holder; from pathlib import Path; import sys;"
+        "print(holder(Path(sys.argv[1])))"
+    )
+    with weights.alone(settings.output):
+        with pytest.raises(SystemExit, match="runs already"):
+            weights.go_on(settings)
+        command = [sys.executable, "-c", code, str(settings.output)]
+        root = Path(weights.__file__).parents[1]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    assert int(ran.stdout) > 0
+    assert weights.holder(settings.output) is None
