@@ -27,6 +27,7 @@ from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
+from undegrade.networks.skip import SkipNetwork
 from undegrade.operators.bicubic import BicubicDownsample
 from undegrade.operators.blur import Blur
 from undegrade.operators.dense import Dense
@@ -36,6 +37,7 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, from_physics
+from undegrade.operators.sensing import Sensing
 from undegrade.operators.turn import Turn
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
@@ -49,13 +51,20 @@ from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariat
 from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.weighted_squares import WeightedSquares
 from undegrade.solvers.active_set import ActiveSet, inverse_hessian
+from undegrade.solvers.averaged import Averaged
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
+from undegrade.solvers.deep_image_prior import DeepImagePrior
+from undegrade.solvers.difference_of_squares import FactorDescent, HyperbolicMirror
+from undegrade.solvers.double_overparametrization import DoubleOverparametrization
+from undegrade.solvers.drawing import Drawing
 from undegrade.solvers.dualized import Dualized, Score, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
+from undegrade.solvers.low_rank_plus_sparse import LowRankPlusSparse
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import PrimalDual
 from undegrade.solvers.proximal_gradient import ProximalGradient
+from undegrade.solvers.update_rule import SteepestDescent
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -200,6 +209,7 @@ OPERATORS: dict[str, OperatorCase] = {
     "bicubic 3": OperatorCase(BicubicDownsample(3), (2, 1, 9, 6)),
     "bicubic 4": OperatorCase(BicubicDownsample(4), (2, 1, 8, 12)),
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
+    "sensing": OperatorCase(Sensing(uniform(9, 4, 5) - 0.5), (2, 1, 4, 5)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
     "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
     "physics": OperatorCase(from_physics(Squares(), start=lambda y: y / 2)),
@@ -381,6 +391,71 @@ SMALL = {
 }
 LEARNED: dict[str, RIM] = {
     name: _untrained(replace(ARCHITECTURES[name], cell=cell)) for name, cell in SMALL.items()
+}
+
+
+@dataclass(frozen=True)
+class UntrainedCase:
+    """A solver that draws its own start, with a problem for some rows of a batch of two."""
+
+    solver: Solver[Any, Any]
+    operator: Operator
+    likelihood: Likelihood
+    shape: tuple[int, int, int, int] = (2, 3, 9, 6)
+
+    def measured(self, rows: slice = slice(None)) -> Tensor:
+        return self.operator(uniform(*self.shape, seed=11))[rows]
+
+    def problem(self, rows: slice = slice(None), y: Tensor | None = None) -> Fidelity:
+        return Fidelity(self.operator, self.likelihood, self.measured(rows) if y is None else y)
+
+    def start(self, rows: slice = slice(None)) -> Tensor:
+        return uniform(*self.shape, seed=12)[rows]
+
+
+def _drawing(jitter: float = 0.03) -> Drawing:
+    """A network of two levels that fits into a test, always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = SkipNetwork(2, 3, widths=(3, 4), skips=(1, 0)).double()
+    return Drawing(network=network, channels=2, jitter=jitter)
+
+
+UNTRAINED: dict[str, UntrainedCase] = {
+    "deep image prior": UntrainedCase(
+        DeepImagePrior(drawing=_drawing()), Blur(_psf(3, 3), "reflect"), Laplace(0.1)
+    ),
+    "deep image prior by steepest descent": UntrainedCase(
+        DeepImagePrior(drawing=_drawing(0.0), update=SteepestDescent(rate=1e-3, decay=0.99)),
+        Identity(),
+        Gaussian(1.0),
+    ),
+    "double over-parameterization": UntrainedCase(
+        DoubleOverparametrization(drawing=_drawing(), sparse=HyperbolicMirror(rate=0.3)),
+        Blur(_psf(3, 3), "valid"),
+        Gaussian(1.0),
+    ),
+    "double over-parameterization as published": UntrainedCase(
+        DoubleOverparametrization(
+            drawing=_drawing(0.0),
+            update=SteepestDescent(rate=1e-2),
+            sparse=FactorDescent(rate=0.3, scale=1e-2),
+        ),
+        Identity(),
+        Gaussian(1.0),
+    ),
+    "average of a deep image prior": UntrainedCase(
+        Averaged(solver=DeepImagePrior(drawing=_drawing()), decay=0.9), Identity(), Gaussian(0.1)
+    ),
+    "low rank plus sparse": UntrainedCase(
+        LowRankPlusSparse(discrepancy=2.0, scale=1e-3), Identity(), Gaussian(1.0), (2, 1, 6, 6)
+    ),
+    "low rank plus sparse from inner products": UntrainedCase(
+        LowRankPlusSparse(discrepancy=2.0, scale=1e-3),
+        Sensing(uniform(20, 5, 5, seed=13) - 0.5),
+        Gaussian(1.0),
+        (2, 1, 5, 5),
+    ),
 }
 
 

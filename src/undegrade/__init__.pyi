@@ -69,6 +69,7 @@ from .networks.multiscale_cell import MultiscaleCell as MultiscaleCell
 from .networks.multiscale_cell import MultiscaleSettings as MultiscaleSettings
 from .networks.residual_cell import ResidualCell as ResidualCell
 from .networks.residual_cell import ResidualSettings as ResidualSettings
+from .networks.skip import SkipNetwork as SkipNetwork
 from .operators.bicubic import BicubicDownsample as BicubicDownsample
 from .operators.blur import Blur as Blur
 from .operators.dense import Dense as Dense
@@ -79,6 +80,7 @@ from .operators.low_resolution import LowResolution as LowResolution
 from .operators.mask import Mask as Mask
 from .operators.physics import LinearPhysics as LinearPhysics
 from .operators.physics import from_physics as from_physics
+from .operators.sensing import Sensing as Sensing
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid
 from .priors.box import Box as Box
@@ -99,6 +101,8 @@ from .restorers.deepinverse import Reconstruction as Reconstruction
 from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
+from .restorers.robust_untrained_network import RobustUntrainedNetwork as RobustUntrainedNetwork
+from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
 from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
@@ -106,12 +110,25 @@ from .restorers.weight import WeightRule as WeightRule
 from .restorers.wiener import Wiener as Wiener
 from .solvers.active_set import ActiveSet as ActiveSet
 from .solvers.active_set import inverse_hessian as inverse_hessian
+from .solvers.averaged import Averaged as Averaged
+from .solvers.averaged import OutputVariance as OutputVariance
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
+from .solvers.deep_image_prior import DeepImagePrior as DeepImagePrior
+from .solvers.difference_of_squares import FactorDescent as FactorDescent
+from .solvers.difference_of_squares import HyperbolicMirror as HyperbolicMirror
+from .solvers.difference_of_squares import rate_of_delay as rate_of_delay
+from .solvers.double_overparametrization import (
+    DoubleOverparametrization as DoubleOverparametrization,
+)
+from .solvers.drawing import Drawing as Drawing
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent
 from .solvers.lbfgs import LBFGS as LBFGS
+from .solvers.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
 from .solvers.preconditioned_primal_dual import PreconditionedPrimalDual as PreconditionedPrimalDual
 from .solvers.primal_dual import PrimalDual as PrimalDual
 from .solvers.proximal_gradient import ProximalGradient as ProximalGradient
+from .solvers.update_rule import Adam as Adam
+from .solvers.update_rule import SteepestDescent as SteepestDescent
 from .training.settings import TrainingSettings as TrainingSettings
 from .training.train import train as train

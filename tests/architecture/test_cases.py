@@ -3,7 +3,7 @@
 import pytest
 
 from tests.architecture.test_shape import _classes, _open
-from tests.cases import BILEVEL, FUNCTIONALS, LEARNED, LIKELIHOODS, OPERATORS, SOLVERS
+from tests.cases import BILEVEL, FUNCTIONALS, LEARNED, LIKELIHOODS, OPERATORS, SOLVERS, UNTRAINED
 from undegrade.core.functional import Functional
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Restorer
@@ -16,7 +16,8 @@ HELD = {
     Likelihood: {type(case.likelihood) for case in LIKELIHOODS.values()},
     Functional: {type(m) for case in FUNCTIONALS.values() for m in case.functional.modules()}
     | {type(case.problem) for case in BILEVEL.values()},
-    Solver: {type(case.solver) for case in SOLVERS.values()} | {type(s) for s in LEARNED.values()},
+    Solver: {type(case.solver) for case in (*SOLVERS.values(), *UNTRAINED.values())}
+    | {type(s) for s in LEARNED.values()},
     Restorer: set(RESTORERS.values()),
 }
 

@@ -147,6 +147,26 @@ def test_a_rule_by_its_name_and_a_weight_that_is_chosen(run: Run) -> None:
     assert "did you mean discrepancy?" in run(line, "disrepancy")[2]
 
 
+@pytest.mark.parametrize(
+    "method", ["deep-image-prior --loss laplace", "double-overparametrization"]
+)
+def test_an_untrained_network_and_its_snapshots(folder: Path, run: Run, method: str) -> None:
+    settings = "--widths 4 6 --iterations 25 --snapshots 10 --reference a.png"
+    line = f"restore a.png --output out --noise gaussian:0.1 {settings} --method {method}"
+    assert run(line)[::2] == (0, "")
+    written = {path.name for path in (folder / "out").iterdir()}
+    assert {"a-restored.png", "a-000010.png", "a-000020.png"} < written
+    assert "a-000025.png" not in written
+    with Path("out/a-trace.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 25
+    assert {"loss", "variance", "psnr"} < set(rows[0])
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    wrong = run(line, "--snapshots -1")
+    assert (wrong[0], wrong[2].count("\n")) == (2, 1)
+    assert "snapshots" in wrong[2]
+
+
 def test_the_list_of_methods(run: Run) -> None:
     status, out, _ = run("methods")
     assert status == 0

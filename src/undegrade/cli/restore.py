@@ -3,7 +3,7 @@
 import importlib.metadata
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Generic, TypeVar, final
@@ -16,9 +16,10 @@ from undegrade.cli.methods import method_class
 from undegrade.cli.parsing import named, parse
 from undegrade.cli.progress import Bar
 from undegrade.cli.source import DegradationSource, find_known, read_known
-from undegrade.core.image import Image
+from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Restorer
-from undegrade.core.stopping import Status
+from undegrade.core.solver import Observer
+from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.report import (
     Case,
@@ -53,6 +54,7 @@ class Restore(Generic[M]):
         degradation: the description that `degrade` wrote, for all pictures.
         method: see `undegrade methods`; it decides the last group of options.
         reference: the truth, or a folder that has it under the same names; scores are against it.
+        snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         known: what is known of the degradation.
         settings: of the method.
     """
@@ -62,6 +64,7 @@ class Restore(Generic[M]):
     degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
     method: Annotated[str, conf.arg(metavar="NAME")] = _DEFAULT_METHOD
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE")] = None
+    snapshots: Annotated[int, conf.arg(metavar="N")] = 0
     known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
         default_factory=DegradationFlags
     )
@@ -105,6 +108,10 @@ def restore(command: Restore[M], args: Sequence[str]) -> int:
         OSError: something cannot be written.
         ValueError: the command makes no sense, whatever the pictures are.
     """
+    if command.snapshots < 0:
+        raise ValueError(
+            f"expected 0 or more iterations between snapshots, got {command.snapshots}"
+        )
     sources = _sources(command)
     described = None if command.degradation is None else read_known(command.degradation)
     call = shlex.join(["undegrade", "restore", *args])
@@ -158,13 +165,27 @@ def _attempt(
     known = find_known(source, picture.pixels, described, command.known)
     truth = _truth(command.reference, source, known)
     measurement = known.degradation.measurement(picture.pixels)
-    trial = run_trial(command.settings, measurement, truth, (bar.observe,))
+    observe = (bar.observe, *_snapshots(command, source, picture))
+    trial = run_trial(command.settings, measurement, truth, observe)
     if trial.result.status[0] is Status.DIVERGED:
         raise ValueError(f"{source} is not restored; {trial.result.status[0].value}")
     noise = noise_in_words(measurement.likelihood)
     return Attempted(
         source=source, picture=picture, known=known, noise=noise, truth=truth, trial=trial
     )
+
+
+def _snapshots(command: Restore[M], source: Path, picture: Picture) -> Sequence[Observer]:
+    """An observer that keeps every so many pictures beside the restored one, if they are wanted."""
+
+    def keep(iteration: int, state: State) -> Mapping[str, PerSample]:
+        if iteration % command.snapshots == 0:
+            name = f"{source.stem}-{iteration:06d}{source.suffix}"
+            command.output.mkdir(parents=True, exist_ok=True)
+            write_picture(command.output / name, picture.with_pixels(state.x))
+        return {}
+
+    return (keep,) if command.snapshots else ()
 
 
 def _truth(reference: Path | None, source: Path, known: DegradationSource) -> Image | None:

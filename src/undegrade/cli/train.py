@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import tyro
 from tyro import conf
@@ -38,5 +39,7 @@ def parse_settings(args: Sequence[str]) -> TrainingSettings:
     """
     name, rest = taken(args, "--architecture")
     architecture = None if name is None else look_up(ARCHITECTURES, "architecture", name)
-    start = TrainingSettings(images=tyro.MISSING, output=tyro.MISSING, architecture=architecture)
+    start = TrainingSettings(images=(), output=Path(), architecture=architecture)
+    for required in ("images", "output"):  # tyro's mark of what must be given is no path
+        object.__setattr__(start, required, tyro.MISSING)
     return parse(conf.AvoidSubcommands[TrainingSettings], "train", rest, start)

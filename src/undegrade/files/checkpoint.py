@@ -171,7 +171,8 @@ def _leaf(example: object, content: object, at: str) -> object:
     if example is None:
         return content
     if isinstance(example, Tensor) and isinstance(content, Tensor):
-        shape = content[:0].shape if len(example) == 0 != content.ndim else content.shape
+        growing = example.shape[:1] == (0,) and content.ndim > 0
+        shape = content[:0].shape if growing else content.shape
         if (example.shape, example.dtype) == (shape, content.dtype) and content.shape[:1] != (0,):
             return content.to(example.device)
         raise ValueError(

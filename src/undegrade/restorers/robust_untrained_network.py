@@ -1,0 +1,87 @@
+"""Restoration of pictures with gross sparse corruption of unknown kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from undegrade.core.measurement import Measurement
+from undegrade.core.objective import Fidelity
+from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.stopping import until
+from undegrade.networks.skip import Padding
+from undegrade.restorers.continued import solve_continued
+from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.skip_drawing import skip_drawing
+from undegrade.restorers.untrained_network import watched
+from undegrade.solvers.averaged import Averaged, AveragedState
+from undegrade.solvers.difference_of_squares import HyperbolicMirror, rate_of_delay
+from undegrade.solvers.double_overparametrization import DoubleOverparametrization
+from undegrade.solvers.update_rule import Adam
+
+_MAGNITUDE = 0.5  # corruption that the delay is given for: half of the range
+_SCALE = 1e-5  # where g and h start, as published
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RobustUntrainedNetwork:
+    """Double over-parameterization: takes out sparse corruption, told neither where nor what it is.
+
+    A network draws the picture, g∘g − h∘h what is wrong with the measurement: salt and pepper,
+    random values, dead lines, scratches, text. Neither fraction nor values are needed, and the
+    likelihood is not used. It takes minutes. Fails where corruption is dense (noise on every pixel)
+    or smooth, and flattens fine texture. Where corrupted entries give themselves away by their
+    value, as salt and pepper in a file without compression does, `--salt-and-pepper` with another
+    method is better and far quicker.
+
+    References:
+        You, Zhu, Qu and Ma, Robust recovery via implicit bias of discrepant learning rates for
+        double over-parameterization (2020).
+
+    Good values:
+        the defaults. A longer delay takes less detail for corruption, and more time.
+
+    Arguments:
+        delay: iterations until corruption of half the range is taken out.
+        widths: channels of the network at each scale, from full resolution down.
+        padding: how the network continues the picture beyond its border; zeros is fastest.
+        iterations: how many.
+        rate: of Adam, for the network.
+        decay: how much of the average of pictures survives an iteration.
+        seed: of the network's weights, its code and the noise on it.
+        checkpoint: a file that the run is written to every two minutes, and that the same call
+            goes on from after an interruption, or with more iterations.
+
+    Raises:
+        ValueError: `restore` where the network does not fit into memory, or the checkpoint belongs
+        to another picture or other settings.
+    """
+
+    delay: float = 100.0
+    widths: tuple[int, ...] = (16, 32, 64, 128, 128)
+    padding: Padding = "zeros"
+    iterations: int = 2000
+    rate: float = 0.01
+    decay: float = 0.99
+    seed: int = 0
+    checkpoint: Path | None = None
+
+    def restore(
+        self, measurement: Measurement, *, observe: Sequence[Observer] = ()
+    ) -> Result[AveragedState]:
+        """The average picture; `result.state.inner.corruption` is what was taken out."""
+        x0 = first_estimate(measurement)
+        drawing = skip_drawing(x0, self.widths, self.padding, self.seed)
+        rate = rate_of_delay(self.delay, _MAGNITUDE, _SCALE)
+        double = DoubleOverparametrization(
+            drawing=drawing,
+            update=Adam(rate=self.rate),
+            sparse=HyperbolicMirror(rate=rate, scale=_SCALE),
+        )
+        solver = Averaged(solver=double, decay=self.decay)
+        problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
+        stop, observe = until(iterations=self.iterations), (watched, *observe)
+        if self.checkpoint is None:
+            return solve(solver, problem, x0, stop=stop, observe=observe)
+        return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)

@@ -1,0 +1,62 @@
+"""The skip network that untrained methods begin with, if it fits into memory."""
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from undegrade.core.image import Image
+from undegrade.networks.skip import Padding, SkipNetwork
+from undegrade.solvers.drawing import Drawing
+
+_CHANNELS, _SKIP = 16, 4  # of the code, and of each skip connection
+# Copies that a layer's output makes of itself until the backward pass has used it, measured:
+# the convolution's, the normalized one, and what the backward pass holds beside them.
+_COPIES = 3
+_LIVE_SHARE = 0.9  # of the free memory: the rest of the program wants some too
+
+
+def skip_drawing(like: Image, widths: Sequence[int], padding: Padding, seed: int) -> Drawing:
+    """Random weights and a random code, both of one seed, for pictures like these.
+
+    Raises:
+        ValueError: the network does not fit into memory; the sentence says which widths would.
+    """
+    _refuse_what_does_not_fit(like, widths)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        skips = (_SKIP,) * len(widths)
+        network = SkipNetwork(_CHANNELS, like.shape[1], widths, skips, padding)
+    return Drawing(network=network.to(like), channels=_CHANNELS, seed=seed)
+
+
+def bytes_needed(like: Image, widths: Sequence[int]) -> int:
+    """About what one iteration takes at once: every layer's output is kept for its gradient."""
+    per_pixel, below = 0.0, [*widths[1:], widths[-1]]
+    for level, (width, rise) in enumerate(zip(widths, below, strict=True)):
+        here = 2 * _SKIP + rise + 2 * width  # skip, the two joined, and the two layers up
+        per_pixel += (here + width / 2) / 4**level  # the two layers down have a quarter of it
+    pixels = len(like) * like.shape[2] * like.shape[3]
+    return round(_COPIES * (_CHANNELS + per_pixel) * pixels * like.element_size())
+
+
+def free_bytes(like: Image) -> int:
+    """Memory that is free where these pictures lie."""
+    if like.is_cuda:
+        return torch.cuda.mem_get_info(like.device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _refuse_what_does_not_fit(like: Image, widths: Sequence[int]) -> None:
+    needed, free = bytes_needed(like, widths), free_bytes(like)
+    if needed <= _LIVE_SHARE * free:
+        return
+    smaller = tuple(widths)
+    while max(smaller) > 1 and bytes_needed(like, smaller) > _LIVE_SHARE * free:
+        smaller = tuple(max(width // 2, 1) for width in smaller)
+    fits = bytes_needed(like, smaller) <= _LIVE_SHARE * free
+    advice = f"widths {smaller} would fit" if fits else "no width would fit"
+    raise ValueError(
+        f"a network of widths {tuple(widths)} needs about {needed / 1e9:.1f} GB for"
+        f" {like.shape[2]}×{like.shape[3]} pixels and {free / 1e9:.1f} GB are free; {advice}"
+    )

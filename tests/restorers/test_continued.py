@@ -1,0 +1,81 @@
+"""A long solve that is interrupted and continued."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import undegrade as ud
+from undegrade.restorers import continued
+
+Y = torch.rand(1, 1, 9, 8, generator=torch.Generator().manual_seed(0))
+
+
+def method(
+    path: Path | None, iterations: int = 12, delay: float = 5.0
+) -> ud.RobustUntrainedNetwork:
+    return ud.RobustUntrainedNetwork(
+        widths=(3, 4), iterations=iterations, delay=delay, checkpoint=path
+    )
+
+
+def measured(y: torch.Tensor = Y) -> ud.Measurement:
+    return ud.Measurement(y, ud.Identity(), ud.Gaussian(0.1))
+
+
+def interrupting(at: int):
+    def observe(iteration: int, state: ud.State) -> dict[str, torch.Tensor]:
+        del state
+        if iteration == at:
+            raise KeyboardInterrupt
+        return {}
+
+    return (observe,)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        method(path).restore(measured(), observe=interrupting(7))
+    rest = method(path).restore(measured())
+    whole = method(None).restore(measured())
+    assert len(rest.trace) == 12 - 7
+    assert rest.iterations == whole.iterations == (12,)
+    assert torch.equal(rest.x, whole.x)
+    assert torch.equal(rest.state.inner.parameters, whole.state.inner.parameters)
+
+
+def test_a_kill_costs_the_time_since_the_last_file(tmp_path, monkeypatch):
+    """Every iteration is written here; after a kill in the third, the second is there."""
+    monkeypatch.setattr(continued, "_SECONDS", 0.0)
+    path, left = tmp_path / "run.checkpoint", []
+
+    def observe(iteration: int, state: ud.State) -> dict[str, torch.Tensor]:
+        del iteration, state
+        left.append(path.read_bytes())
+        return {}
+
+    method(path, iterations=3).restore(measured(), observe=(observe,))
+    monkeypatch.undo()
+    path.write_bytes(left[1])
+    rest = method(path, iterations=3).restore(measured())
+    assert torch.equal(rest.x, method(None, iterations=3).restore(measured()).x)
+    assert len(rest.trace) == 1
+
+
+def test_a_file_of_another_picture_or_other_settings_is_refused(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    method(path, iterations=2).restore(measured())
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="another checkpoint than expected"):
+        method(path).restore(measured(Y + 0.01))
+    with pytest.raises(ValueError, match="another checkpoint than expected"):
+        method(path, delay=6.0).restore(measured())
+    assert path.read_bytes() == before
+
+
+def test_more_iterations_go_on_where_fewer_ended(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    method(path, iterations=5).restore(measured())
+    more = method(path, iterations=8).restore(measured())
+    assert torch.equal(more.x, method(None, iterations=8).restore(measured()).x)

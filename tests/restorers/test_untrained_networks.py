@@ -1,0 +1,91 @@
+"""Untrained networks as methods: on small pictures, a few hundred iterations of a thin network."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import undegrade as ud
+from undegrade.restorers import skip_drawing
+from undegrade.restorers.skip_drawing import bytes_needed
+
+THIN = (8, 12, 16)
+
+
+@pytest.fixture(scope="module")
+def truth() -> Tensor:
+    """A bright disk on a slope, in color; 40 × 33 fits no power of two."""
+    down, along = torch.meshgrid(
+        torch.linspace(-1, 1, 40), torch.linspace(-1, 1, 33), indexing="ij"
+    )
+    disk = 0.6 * (down.square() + along.square() < 0.4)
+    return torch.stack((0.2 + 0.2 * (down + along) / 2 + disk, 0.3 + disk, 0.4 - disk / 2))[None]
+
+
+def salted(x: Tensor) -> Tensor:
+    return ud.SaltAndPepper(0.3, 1e-3).sample(x, torch.Generator().manual_seed(4))
+
+
+def measured(y: Tensor) -> ud.Measurement:
+    return ud.Measurement(y, ud.Identity(), ud.Gaussian(0.1))
+
+
+def test_gross_corruption_goes_and_is_handed_over(truth):
+    y = salted(truth)
+    method = ud.RobustUntrainedNetwork(widths=THIN, iterations=400, delay=60.0)
+    result = method.restore(measured(y))
+    assert result.x.shape == truth.shape
+    assert float(ud.psnr(result.x, truth)) > float(ud.psnr(y, truth)) + 12
+    corruption, entries = result.state.inner.corruption, (y - truth).abs() > 0.3
+    assert float((corruption - (y - truth))[entries].abs().median()) < 0.1
+    assert float(corruption[~entries].abs().median()) < 0.01
+
+
+def test_what_is_known_of_the_noise_is_not_used_where_nothing_has_to_be_known(truth):
+    y = salted(truth)
+    method = ud.RobustUntrainedNetwork(widths=THIN, iterations=3)
+    told = method.restore(ud.Measurement(y, ud.Identity(), ud.Laplace(0.3)))
+    assert torch.equal(told.x, method.restore(measured(y)).x)
+
+
+@pytest.mark.parametrize("loss", ["gaussian", "laplace", "likelihood"])
+def test_noise_and_blur_under_any_loss(truth, loss):
+    A, eta = ud.Blur(ud.gaussian_psf(1.0), "reflect"), ud.Gaussian(0.05)
+    y = eta.sample(A(truth), torch.Generator().manual_seed(5))
+    method = ud.UntrainedNetwork(widths=THIN, iterations=200, loss=loss)
+    result = method.restore(ud.Measurement(y, A, eta))
+    assert float(ud.psnr(result.x, truth)) > float(ud.psnr(y, truth)) + 1
+
+
+def test_it_stops_where_the_pictures_vary_least_and_keeps_that_one(truth):
+    y = ud.Gaussian(0.1).sample(truth, torch.Generator().manual_seed(6))
+    method = ud.UntrainedNetwork(widths=THIN, iterations=600, patience=60)
+    result = method.restore(measured(y))
+    variance = [float(record.values["variance"]) for record in result.trace]
+    assert result.status == (ud.Status.OUTWAITED,)
+    assert len(variance) == result.iterations[0] < 600
+    best = 99 + min(range(len(variance[99:])), key=variance[99:].__getitem__)
+    assert len(variance) - 1 - best == 60
+    again = ud.UntrainedNetwork(widths=THIN, iterations=best + 1, patience=600)
+    assert torch.equal(again.restore(measured(y)).state.x, result.x)
+
+
+def test_one_seed_is_one_picture(truth):
+    one, same, other = (
+        ud.UntrainedNetwork(widths=THIN, iterations=3, seed=seed).restore(measured(truth)).x
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.allclose(one, other)
+
+
+def test_a_network_that_does_not_fit_is_refused_with_one_that_does(truth, monkeypatch):
+    wide = (64, 64, 64)
+    half = bytes_needed(truth, (32, 32, 32))
+    monkeypatch.setattr(skip_drawing, "free_bytes", lambda _: 1.2 * half)
+    with pytest.raises(
+        ValueError, match=r"widths \(64, 64, 64\) needs .* widths \(32, 32, 32\) would"
+    ):
+        ud.UntrainedNetwork(widths=wide, iterations=1).restore(measured(truth))
+    monkeypatch.setattr(skip_drawing, "free_bytes", lambda _: 1000)
+    with pytest.raises(ValueError, match="no width would fit"):
+        ud.UntrainedNetwork(widths=wide, iterations=1).restore(measured(truth))
