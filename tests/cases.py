@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from undegrade.bilevel.hypergradient import Implicit, Unrolled
 from undegrade.bilevel.lower_level import LowerLevel
+from undegrade.bilevel.maid import MAID, BarzilaiBorwein
 from undegrade.bilevel.optimality import ProximalStep
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
@@ -528,4 +529,9 @@ BILEVEL: dict[str, BilevelCase] = {
     "kernel": BilevelCase(_kernel_learned, (2, 1, 3, 3)),
     "kernel unrolled": BilevelCase(_unrolled_kernel, (2, 1, 3, 3)),
     "matrix and weight": BilevelCase(_matrix_learned, (2, 8, 7)),
+}
+
+BILEVEL_SOLVERS: dict[str, MAID] = {
+    "maid": MAID(step_size=1e-2),
+    "accelerated": MAID(step_size=1e-2, steps=BarzilaiBorwein(), memory=0.85),
 }

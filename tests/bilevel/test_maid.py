@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.cases import BILEVEL, uniform
+from tests.cases import BILEVEL, BILEVEL_SOLVERS, uniform
 from undegrade.bilevel.hypergradient import Implicit
 from undegrade.bilevel.lower_level import LowerLevel
-from undegrade.bilevel.maid import MAID, BarzilaiBorwein, MAIDState, error_bound
+from undegrade.bilevel.maid import MAID, MAIDState, error_bound
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.image import norm
 from undegrade.core.objective import Fidelity, Objective
@@ -30,12 +30,8 @@ from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.proximal_gradient import ProximalGradient
 
-METHODS = {
-    "maid": MAID(step_size=1e-2),
-    "accelerated": MAID(step_size=1e-2, steps=BarzilaiBorwein(), memory=0.85),
-}
 PENALTY = 0.2
-every = pytest.mark.parametrize("maid", METHODS.values(), ids=METHODS.keys())
+every = pytest.mark.parametrize("maid", BILEVEL_SOLVERS.values(), ids=BILEVEL_SOLVERS.keys())
 
 
 def quadratic(rows: slice = slice(None)) -> Objective[Bilevel, Tikhonov]:
@@ -110,7 +106,9 @@ def test_the_true_loss_falls_with_every_accepted_step():
         seen.append(state)
         return error_bound(iteration, state)
 
-    result = solve(METHODS["maid"], problem, START, stop=until(iterations=25), observe=[watch])
+    result = solve(
+        BILEVEL_SOLVERS["maid"], problem, START, stop=until(iterations=25), observe=[watch]
+    )
     losses = torch.stack([problem(state.x) for state in seen])
     moved = torch.stack([(b.x != a.x).any(-1).flatten() for a, b in itertools.pairwise(seen)])
     assert moved.sum() > 20
@@ -135,7 +133,7 @@ def test_one_sample_never_depends_on_its_neighbors(maid):
 def test_the_accelerated_form_needs_fewer_lower_iterations():
     spent = [
         solve(maid, quadratic(), START, stop=until(iterations=300, residual=1e-3))
-        for maid in METHODS.values()
+        for maid in BILEVEL_SOLVERS.values()
     ]
     plain, fast = (result.state.lower_iterations for result in spent)
     assert (fast < 0.5 * plain).all()
