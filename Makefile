@@ -1,4 +1,4 @@
-.PHONY: demo test check laws bench weights weights-status interop format clean
+.PHONY: demo test check laws fuzz bench weights weights-status interop format clean
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN := .venv/bin
 
@@ -17,6 +17,9 @@ check: .venv/installed       ## style, types, contracts and the fast tests, with
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
 	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow' tests/laws tests/architecture tests/core
+
+fuzz: .venv/installed         ## ten thousand damaged inputs within two minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/fuzz
 
 format: .venv/installed
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .

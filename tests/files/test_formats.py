@@ -276,3 +276,13 @@ def test_turned_pictures_of_one_column_are_read(tmp_path):
 def test_a_damaged_block_of_exif_is_left_out(tmp_path):
     Image.fromarray(RGB8).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert read_picture(tmp_path / "a.jpg").form.metadata.exif is None
+
+
+def test_the_tiff_library_is_not_heard(tmp_path, capfd):
+    Image.fromarray(RGB8).save(tmp_path / "a.tif", compression="tiff_lzw")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[12:400] = bytes(388)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(ValueError, match=r"a\.tif"):
+        read_picture(tmp_path / "a.tif")
+    assert capfd.readouterr().err == ""

@@ -15,6 +15,7 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.kernel_file import checked_kernel
 from undegrade.files.atomic import replacing
+from undegrade.files.complaint import in_short
 from undegrade.likelihoods import NOISES
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
@@ -26,7 +27,6 @@ _READABLE = (1, 2)  # the first knew nothing of rounding
 
 _MOST_ENTRIES = 1 << 30  # of a picture: no description makes a small file ask for all the memory
 _LARGEST_FACTOR = 16  # of a downsampling that can still be undone
-_LONGEST = 300  # characters of a complaint: what a file says goes into it
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -56,8 +56,9 @@ def read_description(path: str | Path) -> Degradation:
         data = json.loads(content, parse_constant=_refuse_constant)
         return degradation_from(_typed(data, dict, "the description"))
     except (ValueError, OverflowError, RecursionError) as error:
-        reason = str(error)[:_LONGEST].encode("ascii", "backslashreplace").decode()
-        raise ValueError(f"{path} is not a description of a degradation: {reason}") from error
+        raise ValueError(
+            f"{path} is not a description of a degradation: {in_short(error)}"
+        ) from error
 
 
 def description_of(degradation: Degradation) -> Json:

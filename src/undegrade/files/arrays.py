@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from undegrade.files.complaint import in_short
 from undegrade.files.matlab import Numbers, read_matlab
 
 _LARGEST = 1 << 28  # bytes of a file or of a member of an archive: no kernel comes near
@@ -36,8 +37,7 @@ def read_arrays(path: str | Path) -> list[Numbers]:
     try:
         arrays = reader(data)
     except Exception as error:  # the libraries' readers meet damage with any exception whatever
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path} is not a readable {kind} file: {reason[:200]}") from error
+        raise ValueError(f"{path} is not a readable {kind} file: {in_short(error)}") from error
     return [a for a in arrays if np.issubdtype(a.dtype, np.number) or a.dtype == np.bool_]
 
 

@@ -15,6 +15,7 @@ from undegrade.core.image import PerSample
 from undegrade.core.solver import Observer
 from undegrade.core.stopping import State
 from undegrade.files.atomic import replacing
+from undegrade.files.complaint import in_short
 
 _MAGIC = b"undegrade checkpoint 1\n"
 _DIGEST = hashlib.sha256().digest_size
@@ -65,7 +66,9 @@ def load_checkpoint(path: Path, example: T) -> T:
     try:
         return cast(T, _like(example, content, "content"))
     except ValueError as error:
-        raise ValueError(f"{path} is another checkpoint than expected: {error}") from error
+        raise ValueError(
+            f"{path} is another checkpoint than expected: {in_short(error)}"
+        ) from error
 
 
 def checkpoint_path(folder: Path, iteration: int) -> Path:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin
 
+from undegrade.files.complaint import in_short
 from undegrade.files.foreign import explained
 from undegrade.files.metadata import NO_METADATA, Metadata, metadata_of, tiff_tags
 from undegrade.files.png import read_header, read_png16, write_png16
-from undegrade.files.tiff import TIFF_SIGNATURES, is_deep_tiff, read_tiff, write_tiff
+from undegrade.files.tiff import TIFF_SIGNATURES, is_deep_tiff, read_tiff, silenced, write_tiff
 
 Samples: TypeAlias = NDArray[Any]  # (h, w, c), c from 1 to 4; c of 2 or 4 means that alpha is last
 
@@ -51,7 +52,6 @@ _MODES = {  # pillow's mode → gray or color, with alpha or without
     "YCbCr": "RGB",
 }
 LARGEST = 89_478_485  # pixels that are read unless more are asked for: pillow's limit for bombs
-_LONGEST = 300  # characters of a decoder's complaint
 _OPTIONS: dict[str, dict[str, Any]] = {
     # JPEG's quality scale: high enough that what was restored is not lost again
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -139,8 +139,7 @@ def read_samples(path: Path, largest: int = LARGEST) -> tuple[Samples, Form]:
         except Image.UnidentifiedImageError as error:
             raise ValueError(f"{path} is not a picture in {', '.join(FORMATS)}") from error
         except Exception as error:  # a decoder meets damage with any exception whatever
-            reason = str(error)[:_LONGEST] or type(error).__name__
-            raise ValueError(f"{path} cannot be read as a picture: {reason}") from error
+            raise ValueError(f"{path} cannot be read as a picture: {in_short(error)}") from error
 
 
 @contextlib.contextmanager
@@ -157,11 +156,18 @@ def _limited(largest: int) -> Generator[None]:
 
 
 def _decode(file: BinaryIO, head: bytes, largest: int) -> tuple[Samples, Form]:
+    if head[:4] not in TIFF_SIGNATURES:
+        return _decode_with_pillow(file, head)
+    if not is_deep_tiff(file):
+        with silenced():
+            return _decode_with_pillow(file, head)
+    samples, orientation, metadata = read_tiff(file, largest)
+    form = Form("TIFF", samples.dtype.name, metadata=metadata)
+    return _upright(samples, orientation), form
+
+
+def _decode_with_pillow(file: BinaryIO, head: bytes) -> tuple[Samples, Form]:
     header = read_header(head)
-    if head[:4] in TIFF_SIGNATURES and is_deep_tiff(file):
-        samples, orientation, metadata = read_tiff(file, largest)
-        form = Form("TIFF", samples.dtype.name, metadata=metadata)
-        return _upright(samples, orientation), form
     with Image.open(file, formats=FORMATS) as image:
         format = "JPEG" if image.format == "MPO" else str(image.format)
         if format != "JPEG" and _holds_several(image):

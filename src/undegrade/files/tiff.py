@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import itertools
 import logging
+import os
 from collections.abc import Generator
 from typing import Any, BinaryIO
 
@@ -117,7 +118,7 @@ def _expected(page: Any) -> str:
     )
 
 
-def _name(compression: int) -> str:
+def _name(compression: Any) -> str:
     import tifffile
 
     return {code.value: code.name for code in tifffile.COMPRESSION}.get(compression, "unknown")
@@ -146,6 +147,23 @@ def _metadata(page: Any) -> Metadata:
         else None,
         unit=int(found[_UNIT] or 2),
     )
+
+
+@contextlib.contextmanager
+def silenced() -> Generator[None]:
+    """Within it, nothing reaches the standard error: libtiff in pillow writes its complaints there.
+
+    That is below Python, so nothing less will do.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a process without standard error
+            kept = os.dup(2)
+            stack.callback(os.close, kept)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            stack.callback(os.close, nowhere)
+            os.dup2(nowhere, 2)
+            stack.callback(os.dup2, kept, 2)
+        yield
 
 
 @contextlib.contextmanager
