@@ -1,8 +1,16 @@
+)
+    DoubleOverparametrization as DoubleOverparametrization,
+    DoubleOverparametrizationState as DoubleOverparametrizationState,
+    PreconditionedPrimalDualState as PreconditionedPrimalDualState,
 from .bilevel.hypergradient import Evaluation as Evaluation
 from .bilevel.hypergradient import Hypergradient as Hypergradient
 from .bilevel.hypergradient import Implicit as Implicit
 from .bilevel.hypergradient import Unrolled as Unrolled
 from .bilevel.lower_level import LowerLevel as LowerLevel
+from .bilevel.maid import BarzilaiBorwein as BarzilaiBorwein
+from .bilevel.maid import Growing as Growing
+from .bilevel.maid import MAID as MAID
+from .bilevel.maid import error_bound as error_bound
 from .bilevel.optimality import Optimality as Optimality
 from .bilevel.optimality import ProximalStep as ProximalStep
 from .bilevel.optimality import Stationarity as Stationarity
@@ -70,8 +78,8 @@ from .learned.gradient_features import GradientFeatures as GradientFeatures
 from .learned.gradient_features import GradientSettings as GradientSettings
 from .learned.least_squares_features import LeastSquaresFeatures as LeastSquaresFeatures
 from .learned.least_squares_features import Prepared as Prepared
-from .learned.rim import RIM as RIM
 from .learned.rim import Cell as Cell
+from .learned.rim import RIM as RIM
 from .learned.rim import RIMState as RIMState
 from .learned.schedule import GeometricErrors as GeometricErrors
 from .learned.schedule import ListedErrors as ListedErrors
@@ -151,11 +159,6 @@ from .solvers.difference_of_squares import HyperbolicMirror as HyperbolicMirror
 from .solvers.difference_of_squares import SparseRule as SparseRule
 from .solvers.difference_of_squares import rate_of_delay as rate_of_delay
 from .solvers.double_overparametrization import (
-    DoubleOverparametrization as DoubleOverparametrization,
-)
-from .solvers.double_overparametrization import (
-    DoubleOverparametrizationState as DoubleOverparametrizationState,
-)
 from .solvers.drawing import Drawing as Drawing
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent
@@ -166,8 +169,6 @@ from .solvers.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
 from .solvers.low_rank_plus_sparse import LowRankPlusSparseState as LowRankPlusSparseState
 from .solvers.preconditioned_primal_dual import PreconditionedPrimalDual as PreconditionedPrimalDual
 from .solvers.preconditioned_primal_dual import (
-    PreconditionedPrimalDualState as PreconditionedPrimalDualState,
-)
 from .solvers.primal_dual import DualState as DualState
 from .solvers.primal_dual import PrimalDual as PrimalDual
 from .solvers.primal_dual import PrimalDualState as PrimalDualState
