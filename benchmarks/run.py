@@ -13,6 +13,7 @@ NAMES = (
     "tv_denoising",
     "tv_protocols",
     "compare_deconvolution",
+    "analytic_deep_prior_1d",
     "learned_speed",
     "learned_denoising",
     "learned_inverse",

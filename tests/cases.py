@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from undegrade.bilevel.hypergradient import Implicit, Unrolled
 from undegrade.bilevel.lower_level import LowerLevel
+from undegrade.bilevel.maid import MAID, BarzilaiBorwein
 from undegrade.bilevel.optimality import ProximalStep
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
@@ -497,7 +498,7 @@ def _matrix_learned(rows: slice) -> Bilevel:
     y = 3 * uniform(2, 1, 1, 7)[rows]
 
     def objective(theta: Tensor) -> Objective[Any, Any]:
-        data = Fidelity(_matrix_of_each(theta[:, :7]), Gaussian(1.0), y)
+        data = Fidelity(LinearPhysics(_MatrixOfEach(theta[:, :7])), Gaussian(1.0), y)
         return Objective(data, ElasticNet(0.3), theta[:, 7, 0] * 8)
 
     lower = LowerLevel(
@@ -511,13 +512,26 @@ def _matrix_learned(rows: slice) -> Bilevel:
     return Bilevel(Fidelity(Identity(), Gaussian(0.5), 0.4 * y), lower, Implicit(tolerance=1e-9))
 
 
-def _matrix_of_each(matrix: Tensor) -> Function:
-    """A matrix per sample."""
-    return Function(lambda x: torch.einsum("bij,bchj->bchi", 20 * matrix, x))
+class _MatrixOfEach:
+    """A matrix per sample, along the rows."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        self.matrix = 20 * matrix
+
+    def A(self, x: Tensor) -> Tensor:
+        return torch.einsum("bij,bchj->bchi", self.matrix, x)
+
+    def A_adjoint(self, y: Tensor) -> Tensor:
+        return torch.einsum("bij,bchi->bchj", self.matrix, y)
 
 
 BILEVEL: dict[str, BilevelCase] = {
     "kernel": BilevelCase(_kernel_learned, (2, 1, 3, 3)),
     "kernel unrolled": BilevelCase(_unrolled_kernel, (2, 1, 3, 3)),
     "matrix and weight": BilevelCase(_matrix_learned, (2, 8, 7)),
+}
+
+BILEVEL_SOLVERS: dict[str, MAID] = {
+    "maid": MAID(step_size=1e-2),
+    "accelerated": MAID(step_size=1e-2, steps=BarzilaiBorwein(), memory=0.85),
 }

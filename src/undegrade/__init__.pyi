@@ -1,6 +1,10 @@
 from .bilevel.hypergradient import Implicit as Implicit
 from .bilevel.hypergradient import Unrolled as Unrolled
 from .bilevel.lower_level import LowerLevel as LowerLevel
+from .bilevel.maid import MAID as MAID
+from .bilevel.maid import BarzilaiBorwein as BarzilaiBorwein
+from .bilevel.maid import Growing as Growing
+from .bilevel.maid import error_bound as error_bound
 from .bilevel.optimality import ProximalStep as ProximalStep
 from .bilevel.optimality import Stationarity as Stationarity
 from .bilevel.problem import Bilevel as Bilevel

@@ -3,7 +3,16 @@
 import pytest
 
 from tests.architecture.test_shape import _classes, _open
-from tests.cases import BILEVEL, FUNCTIONALS, LEARNED, LIKELIHOODS, OPERATORS, SOLVERS, UNTRAINED
+from tests.cases import (
+    BILEVEL,
+    BILEVEL_SOLVERS,
+    FUNCTIONALS,
+    LEARNED,
+    LIKELIHOODS,
+    OPERATORS,
+    SOLVERS,
+    UNTRAINED,
+)
 from undegrade.core.functional import Functional
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Restorer
@@ -17,7 +26,7 @@ HELD = {
     Functional: {type(m) for case in FUNCTIONALS.values() for m in case.functional.modules()}
     | {type(case.problem) for case in BILEVEL.values()},
     Solver: {type(case.solver) for case in (*SOLVERS.values(), *UNTRAINED.values())}
-    | {type(s) for s in LEARNED.values()},
+    | {type(s) for s in (*LEARNED.values(), *BILEVEL_SOLVERS.values())},
     Restorer: set(RESTORERS.values()),
 }
 
