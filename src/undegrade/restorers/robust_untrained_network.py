@@ -58,7 +58,7 @@ class RobustUntrainedNetwork:
         to another picture or other settings.
     """
 
-    delay: float = 100.0
+    delay: float = 200.0
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
     iterations: int = 2000

@@ -47,7 +47,7 @@ class HyperbolicMirror:
         double over-parameterization (2020), eq. (8). Ghai, Hazan and Singer, Exponentiated
         gradient meets gradient descent (2020), section 3.
 
-    Good values: rate = `rate_of_delay(delay=100.0, magnitude=0.5, scale=1e-5)`.
+    Good values: rate = `rate_of_delay(delay=200.0, magnitude=0.5, scale=1e-5)`.
 
     Arguments:
         rate: of u.
@@ -57,7 +57,7 @@ class HyperbolicMirror:
         ValueError: a rate or a scale that is not positive.
     """
 
-    rate: float = rate_of_delay(100.0, 0.5, 1e-5)
+    rate: float = rate_of_delay(200.0, 0.5, 1e-5)
     scale: float = 1e-5
 
     def __post_init__(self) -> None:
