@@ -1,7 +1,3 @@
-)
-    DoubleOverparametrization as DoubleOverparametrization,
-    DoubleOverparametrizationState as DoubleOverparametrizationState,
-    PreconditionedPrimalDualState as PreconditionedPrimalDualState,
 from .bilevel.hypergradient import Evaluation as Evaluation
 from .bilevel.hypergradient import Hypergradient as Hypergradient
 from .bilevel.hypergradient import Implicit as Implicit
@@ -159,6 +155,11 @@ from .solvers.difference_of_squares import HyperbolicMirror as HyperbolicMirror
 from .solvers.difference_of_squares import SparseRule as SparseRule
 from .solvers.difference_of_squares import rate_of_delay as rate_of_delay
 from .solvers.double_overparametrization import (
+    DoubleOverparametrization as DoubleOverparametrization,
+)
+from .solvers.double_overparametrization import (
+    DoubleOverparametrizationState as DoubleOverparametrizationState,
+)
 from .solvers.drawing import Drawing as Drawing
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent
@@ -169,6 +170,8 @@ from .solvers.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
 from .solvers.low_rank_plus_sparse import LowRankPlusSparseState as LowRankPlusSparseState
 from .solvers.preconditioned_primal_dual import PreconditionedPrimalDual as PreconditionedPrimalDual
 from .solvers.preconditioned_primal_dual import (
+    PreconditionedPrimalDualState as PreconditionedPrimalDualState,
+)
 from .solvers.primal_dual import DualState as DualState
 from .solvers.primal_dual import PrimalDual as PrimalDual
 from .solvers.primal_dual import PrimalDualState as PrimalDualState
