@@ -3,9 +3,9 @@ from .bilevel.hypergradient import Hypergradient as Hypergradient
 from .bilevel.hypergradient import Implicit as Implicit
 from .bilevel.hypergradient import Unrolled as Unrolled
 from .bilevel.lower_level import LowerLevel as LowerLevel
+from .bilevel.maid import MAID as MAID
 from .bilevel.maid import BarzilaiBorwein as BarzilaiBorwein
 from .bilevel.maid import Growing as Growing
-from .bilevel.maid import MAID as MAID
 from .bilevel.maid import error_bound as error_bound
 from .bilevel.optimality import Optimality as Optimality
 from .bilevel.optimality import ProximalStep as ProximalStep
@@ -74,8 +74,8 @@ from .learned.gradient_features import GradientFeatures as GradientFeatures
 from .learned.gradient_features import GradientSettings as GradientSettings
 from .learned.least_squares_features import LeastSquaresFeatures as LeastSquaresFeatures
 from .learned.least_squares_features import Prepared as Prepared
-from .learned.rim import Cell as Cell
 from .learned.rim import RIM as RIM
+from .learned.rim import Cell as Cell
 from .learned.rim import RIMState as RIMState
 from .learned.schedule import GeometricErrors as GeometricErrors
 from .learned.schedule import ListedErrors as ListedErrors
