@@ -15,9 +15,6 @@ import skimage
 import torch
 
 import undegrade as ud
-from undegrade.training.mixture import Mixture
-from undegrade.training.settings import TrainingSettings
-from undegrade.training.train import Progress, train
 
 PHOTOGRAPHS = ("chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png", "rocket.jpg")
 
@@ -30,19 +27,19 @@ def gather(folder: Path) -> Path:
     return folder
 
 
-def settings(output: Path, minutes: float) -> TrainingSettings:
+def settings(output: Path, minutes: float) -> ud.TrainingSettings:
     """A tenth of the shipped machine's parameters, two steps, noise and missing pixels.
 
     A training ends by its iterations, so that its result can be repeated; `seconds` interrupts it,
     and the same settings without `seconds` go on from there.
     """
-    return TrainingSettings(
+    return ud.TrainingSettings(
         images=(gather(output / "pictures"),),
         output=output / "training",
         architecture=replace(
             ud.ARCHITECTURES["denoising"], cell=ud.MultiscaleSettings(widths=(24, 32), middle=2)
         ),
-        mixture=Mixture(deblurring=0.0, super_resolution=0.0, denoising=0.7, inpainting=0.3),
+        mixture=ud.Mixture(deblurring=0.0, super_resolution=0.0, denoising=0.7, inpainting=0.3),
         iterations=max(2, round(500 * minutes)),
         batch=8,
         crops=(48, 64),
@@ -54,7 +51,7 @@ def settings(output: Path, minutes: float) -> TrainingSettings:
     )
 
 
-def show(progress: Progress) -> None:
+def show(progress: ud.Progress) -> None:
     """An observer of the training: one line every hundred iterations."""
     if progress.iteration % 100 == 0:
         print(f"iteration {progress.iteration:5d}   {progress.seconds:4.0f} s")
@@ -85,7 +82,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--output", type=Path, default=Path("tutorial"))
     options = parser.parse_args()
-    weights = train(settings(options.output, options.minutes), [show])
+    weights = ud.train(settings(options.output, options.minutes), [show])
     astronaut = ud.read_image(Path(skimage.__file__).parent / "data" / "astronaut.png")
     restore(weights, astronaut[..., 0:256, 128:384], options.output)
 

@@ -6,6 +6,8 @@ from .bilevel.lower_level import LowerLevel as LowerLevel
 from .bilevel.maid import MAID as MAID
 from .bilevel.maid import BarzilaiBorwein as BarzilaiBorwein
 from .bilevel.maid import Growing as Growing
+from .bilevel.maid import MAIDState as MAIDState
+from .bilevel.maid import StepRule as StepRule
 from .bilevel.maid import error_bound as error_bound
 from .bilevel.optimality import Optimality as Optimality
 from .bilevel.optimality import ProximalStep as ProximalStep

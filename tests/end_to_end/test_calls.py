@@ -349,7 +349,8 @@ def test_a_training_and_its_continuation(folder: Path, run: Run) -> None:
     write_image("photos/one.png", scene(40, 40))
     line = (
         "train --images photos --output trained --iterations {} --batch 1 --crops 32 32 "
-        "--scales 1.0 design:residual-design --design.steps 2 --design.width 4 --design.blocks 1"
+        "--scales 1.0 --architecture residual --architecture.steps 2 "
+        "--architecture.cell.width 4 --architecture.cell.blocks 1"
     )
     for iterations in (1, 2):
         status, out, err = run(line.format(iterations))

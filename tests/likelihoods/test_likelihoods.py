@@ -114,7 +114,7 @@ def test_impossible_noise_is_refused(make, message):
 
 def test_levels_of_channels_are_refused_in_one_sentence():
     noise = Gaussian(torch.tensor([0.01, 0.01, 0.08]))
-    with pytest.raises(ValueError, match="one per sample of 1, got"):
+    with pytest.raises(ValueError, match="one per sample of 1, or a map"):
         noise.precision(uniform(1, 3, 4, 4))
-    with pytest.raises(ValueError, match="one per sample of 1, got"):
+    with pytest.raises(ValueError, match="one per sample of 1, or a map"):
         noise(uniform(1, 3, 4, 4), uniform(1, 3, 4, 4))

@@ -1,4 +1,3 @@
-import pytest
 import torch
 
 import undegrade as ud
@@ -62,6 +61,7 @@ def test_a_nonlinear_operator_is_refused():
         def initial(self, y):
             return y
 
-    y = uniform(1, 3, 8, 8)
-    with pytest.raises(ValueError, match="linear"):
-        ud.PlugAndPlay().restore(ud.Measurement(y, Squared(), ud.Gaussian(0.1)))
+    measurement = ud.Measurement(uniform(1, 3, 8, 8), Squared(), ud.Gaussian(0.1))
+    for restorer in (ud.PlugAndPlay(), ud.RecurrentInference()):
+        with pytest.raises(ValueError, match="expected a linear operator, got Squared"):
+            restorer.restore(measurement)

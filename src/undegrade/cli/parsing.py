@@ -91,7 +91,9 @@ def _condensed(box: str) -> str:
     text = " ".join(first[: first.index("Got errors:")] if "Got errors:" in first else first)
     after = inner[ruler + 1 : ruler + 3]
     if after and after[0].startswith("Perhaps you meant"):
-        text += f"; perhaps you meant {after[-1].split()[0]}"
+        # an option may have a short name too, as in "-o, --output DIR": the longest is the clearest
+        names = [word.rstrip(",") for word in after[-1].split() if word.startswith("-")]
+        text += f"; perhaps you meant {max(names, key=len, default=after[-1].split()[0])}"
     marker = "Error parsing known: "  # the group's name says nothing to a person
     return text.removeprefix(marker).removeprefix("Error parsing settings: ") or box.strip()
 

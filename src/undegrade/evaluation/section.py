@@ -53,7 +53,7 @@ class Section:
         return in_size_of(self.restorations[0].x, self.y)
 
 
-def in_size_of(x: Image, y: Image) -> Image:
+def in_size_of(x: Image, y: Tensor) -> Image:
     """A degraded picture in the size of the restored one: enlarged, or centered and continued."""
     (h, w), (height, width) = y.shape[2:], x.shape[2:]
     if height % h == 0 and width % w == 0:

@@ -7,7 +7,6 @@ from typing import Any, final
 from torch import Tensor
 
 from undegrade.core.measurement import Measurement, Restorer
-from undegrade.core.operator import LinearOperator
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
 from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
@@ -18,7 +17,7 @@ _COLORS = (1, 3)  # channels that the learned method takes
 # what docs/learned.md measured, by the weights that are taken
 _GAINS = {
     "denoising": "noise alone, where it is 1 to 4 dB above total variation on photographs",
-    "universal": "a known linear degradation, where it is 0.6 to 3 dB above total variation on "
+    "universal": "a known linear degradation, where it is 0.2 to 3 dB above total variation on "
     "photographs",
 }
 
@@ -57,7 +56,7 @@ class Automatic:
 def _obstacle(measurement: Measurement) -> str:
     """Why the learned method is not taken; empty where it is."""
     operator, likelihood = measurement.operator, measurement.likelihood
-    if not isinstance(operator, LinearOperator):
+    if not operator.linear:
         return "the degradation is not linear, and the learned method is for linear ones"
     if type(likelihood) not in {noise.kind for noise in NOISES.values()}:
         return f"the learned method was not measured on {type(likelihood).__name__} noise"

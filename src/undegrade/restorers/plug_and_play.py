@@ -71,6 +71,7 @@ class PlugAndPlay:
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[RIMState]:
         """The estimate after the last step, clipped to [0, 1]."""
+        measurement.operator.as_linear("plug and play diverges elsewhere: use variational")
         features = LeastSquaresFeatures(
             schedule=self.schedule, strength=self.strength, cg_iterations=self.cg_iterations
         )

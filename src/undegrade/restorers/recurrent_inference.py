@@ -32,7 +32,8 @@ class RecurrentInference:
 
     The best quality per second for photographs: 1 to 3 dB above `Variational` on noise, known blurs
     and missing pixels, 0.6 to 1.3 dB on low resolution. It fails for pictures unlike
-    photographs. A non-linear operator is linearized about the estimate of every step.
+    photographs. A non-linear operator is linearized about the estimate of every step, which only
+    weights that were trained on it (`train`) can do something with: the shipped ones refuse it.
 
     References:
         Putzky and Welling, Recurrent inference machines for solving inverse problems (2017);
@@ -53,8 +54,8 @@ class RecurrentInference:
             slower and the better, by 0.1 to 0.2 dB.
 
     Raises:
-        ValueError: `restore` of a picture with other than 1 or 3 channels, or
-        with a file of weights that is none.
+        ValueError: `restore` of a picture with other than 1 or 3 channels, with a file of weights
+            that is none, or of a non-linear operator with the shipped weights.
     """
 
     weights: Path | None = None
@@ -102,7 +103,12 @@ def restored_by(
 
 
 def shipped(measurement: Measurement) -> Path:
-    """The weights in the package that are best for a measurement."""
+    """The weights in the package that are best for a measurement.
+
+    Raises:
+        ValueError: the operator is not linear: none is.
+    """
+    measurement.operator.as_linear("the shipped weights were trained on no other: use variational")
     y, gram = measurement.y, measurement.operator.gram
     complete = bool((measurement.likelihood.noise.precision(y) > 0).all())
     only_noise = gram is not None and complete and _is_one(gram, measurement.operator.initial(y))

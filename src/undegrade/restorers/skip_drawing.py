@@ -10,7 +10,7 @@ from undegrade.networks.skip import Padding, SkipNetwork
 from undegrade.solvers.drawing import Drawing
 
 _CHANNELS, _SKIP = 16, 4  # of the code, and of each skip connection
-# Copies that a layer's output makes of itself until the backward pass has used it, measured:
+# Copies that a layer's output makes of itself until the backward pass has used it, by count:
 # the convolution's, the normalized one, and what the backward pass holds beside them.
 _COPIES = 3
 _LIVE_SHARE = 0.9  # of the free memory: the rest of the program wants some too
