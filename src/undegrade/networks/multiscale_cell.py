@@ -92,7 +92,9 @@ class MultiscaleCell(nn.Module):
         """One step."""
         h, w = features.shape[-2:]
         margin = (0, round_up(w, self.divisor) - w, 0, round_up(h, self.divisor) - h)
-        u = functional.pixel_unshuffle(functional.pad(features, margin, mode="replicate"), 2)
+        # compiled for a CPU, torch's padding of channels-last features has a wrong backward pass
+        whole = functional.pad(features, margin, mode="replicate") if any(margin) else features
+        u = functional.pixel_unshuffle(whole, 2)
         u = self._levels(self.enter(torch.cat((u, hidden), 1)))
         return functional.pixel_shuffle(self.leave(u), 2)[..., :h, :w], u
 
