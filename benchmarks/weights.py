@@ -4,9 +4,9 @@
     make weights-status    curve, speed, and the average against what ships
     python -m benchmarks.weights stop
 
-It begins with the weights for noise that ship, in the architecture of their file, and keeps
-checkpoints, curve and log in `runs/weights`. To begin anew, remove that folder. It may be killed at
-any time: what was saved last is gone on from.
+It begins with the weights for noise that ship, their cell grown to `CELL` by blocks that change
+nothing at first, and keeps checkpoints, curve and log in `runs/weights`. To begin anew, remove that
+folder. It may be killed at any time: what was saved last is gone on from.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,18 +25,22 @@ import undegrade as ud
 from benchmarks import table
 from benchmarks.learned_denoising import measured
 from undegrade.metrics.distortion import psnr
+from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
+from undegrade.restorers.weight_file import load_weights, save_weights
 from undegrade.training.mixture import Mixture
 from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 
 SHIPPED = WEIGHTS / "denoising.safetensors"
+CELL = MultiscaleSettings(before=(2,), middle=8, after=(2,))  # 1.75 M parameters, twice the time
+FOLDER = Path("runs") / "weights"
 SETTINGS = TrainingSettings(
     images=tuple(table.DATA / name for name in ("bsds500/train", "bsds500/test", "photographs")),
-    output=Path("runs") / "weights",
-    start_from=SHIPPED,
+    output=FOLDER,
+    start_from=FOLDER / "start.safetensors",
     mixture=Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.15),
-    iterations=40_000,
+    iterations=60_000,
     batch=8,
     crops=(72, 96),
     scales=(1.0, 0.7),
@@ -54,7 +59,22 @@ def go_on(settings: TrainingSettings) -> None:
     """Train until the end; only one process at a time may."""
     torch.set_num_threads(1)  # two wait for each other as soon as anything else runs
     with alone(settings.output):
+        if settings.start_from is not None and not settings.start_from.exists():
+            grow(SHIPPED, CELL, settings.start_from)
         print(train(settings, [speedometer()]), flush=True)
+
+
+def grow(small: Path, cell: MultiscaleSettings, large: Path) -> None:
+    """Write the machine with more blocks in its cell, the new ones at the identity."""
+    rim, architecture, _ = load_weights(small)
+    architecture = replace(architecture, cell=cell)
+    old, grown = rim.state_dict(), architecture.build()
+    values = {
+        name: old[name] if name in old else t.zero_() if ".second." in name else t
+        for name, t in grown.state_dict().items()
+    }
+    grown.load_state_dict(values)
+    save_weights(large, grown, architecture, {"grown from": small.name})
 
 
 @contextmanager
