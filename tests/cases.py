@@ -23,7 +23,10 @@ from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
+from undegrade.likelihoods.rounded import Rounded
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.likelihoods.saturated import Saturated
+from undegrade.likelihoods.sensor import Sensor
 from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
@@ -38,6 +41,8 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, from_physics
+from undegrade.operators.response import Response
+from undegrade.operators.response_curves import SRGB, Gamma, Logarithm, Table
 from undegrade.operators.sensing import Sensing
 from undegrade.operators.turn import Turn
 from undegrade.priors.box import Box
@@ -260,6 +265,14 @@ OPERATORS: dict[str, OperatorCase] = {
         LowResolution(_psf(2, 3, 5, 3), 3), (2, 3, 9, 12)
     ),
     "low resolution": OperatorCase(Downsample(2) @ Blur(_psf(3, 3), "replicate"), (2, 3, 8, 6)),
+    "response gamma": OperatorCase(Response(Gamma(2.2))),
+    "response of a blur": OperatorCase(Response(SRGB()) @ Blur(_psf(3, 3), "replicate")),
+    "logarithmic response": OperatorCase(Response(Logarithm())),
+    "measured response": OperatorCase(Response(Table((0.0, 0.3, 1.0), (0.1, 0.6, 0.9)))),
+    "inverse response": OperatorCase(Response(Gamma(2.2)).inverse),
+    "blur in linear light": OperatorCase(
+        Response(SRGB()) @ Blur(_psf(3, 3), "periodic") @ Response(SRGB()).inverse
+    ),
     "blur and gradient": OperatorCase(
         Stack(
             Blur(_psf(3, 3), "zero"),
@@ -286,6 +299,16 @@ LIKELIHOODS: dict[str, LikelihoodCase] = {
     "poisson": LikelihoodCase(Poisson(30.0)),
     "poisson in the dark": LikelihoodCase(Poisson(torch.tensor([3.0, 9.0]))),
     "salt and pepper": LikelihoodCase(SaltAndPepper(0.3, std=0.05)),
+    "sensor": LikelihoodCase(Sensor(0.02, 0.05)),
+    "sensor per sample": LikelihoodCase(
+        Sensor(torch.tensor([0.05, 0.01]), torch.tensor([0.02, 0.1]))
+    ),
+    "saturated": LikelihoodCase(Saturated(Gaussian(0.02), 0.9)),
+    "saturated sensor": LikelihoodCase(Saturated(Sensor(0.001, 0.01), 0.95)),
+    "rounded": LikelihoodCase(Rounded(0.02, 1 / 31)),
+    "rounded in steps of its own": LikelihoodCase(
+        Rounded(0.05, 0.02 + 0.1 * uniform(2, 3, 5, 6), clipped=False)
+    ),
     "salt and pepper per sample": LikelihoodCase(
         SaltAndPepper(torch.tensor([0.1, 0.7]), std=torch.tensor([0.05, 0.1]))
     ),

@@ -143,8 +143,9 @@ def _members(likelihood: NoiseModel) -> list[NoiseModel]:
     members = []
     for i in range(2):
         one = copy.deepcopy(likelihood)
-        for name, value in likelihood.named_buffers():
-            one.register_buffer(name, value[i : i + 1] if value.ndim else value)
+        for part in one.modules():
+            for name, value in list(part.named_buffers(recurse=False)):
+                part.register_buffer(name, value[i : i + 1] if value.ndim else value)
         members.append(one)
     return members
 

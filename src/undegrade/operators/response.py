@@ -1,0 +1,78 @@
+"""What a camera makes of light: a curve from linear light to the values of a file."""
+
+from typing import Protocol, final, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import Image
+from undegrade.core.operator import LinearOperator, Operator
+from undegrade.operators.mask import Mask
+
+
+@runtime_checkable
+class Curve(Protocol):
+    """An increasing function of one number and its inverse, entry by entry."""
+
+    def encode(self, z: Tensor) -> Tensor: ...
+    def decode(self, y: Tensor) -> Tensor: ...
+
+
+@final
+class Response(Operator):
+    """z ↦ curve(z), entry by entry: linear light becomes what a file holds.
+
+    Comes after what happens in linear light (blur, low resolution): `Response(SRGB()) @ Blur(psf)`.
+    Its derivative is diagonal, so that a linearization costs one product an entry.
+
+    Arguments:
+        curve: such as `SRGB()`, `Gamma(2.2)`, `Logarithm()`, `Table(...)`.
+    """
+
+    def __init__(self, curve: Curve) -> None:
+        super().__init__()
+        self.curve = curve
+
+    def extra_repr(self) -> str:
+        return f"curve={self.curve}"
+
+    def forward(self, x: Image) -> Tensor:
+        return self.curve.encode(x)
+
+    def initial(self, y: Tensor) -> Image:
+        """The light that measures as y: the curve's inverse."""
+        return self.curve.decode(y)
+
+    def linearize(self, x: Image) -> tuple[Tensor, LinearOperator]:
+        """The curve and its slope, from one evaluation."""
+        value, back, *_ = torch.func.vjp(self.curve.encode, x)
+        return value, Mask(back(torch.ones_like(value))[0])
+
+    @property
+    def inverse(self) -> "Response":
+        """From the values of a file to linear light."""
+        curve = self.curve
+        return Response(curve.curve if isinstance(curve, Inverted) else Inverted(curve))
+
+
+@final
+class Inverted:
+    """The inverse of a curve, as a curve.
+
+    Arguments:
+        curve: what is inverted.
+    """
+
+    def __init__(self, curve: Curve) -> None:
+        self.curve = curve
+
+    def __repr__(self) -> str:
+        return f"Inverted({self.curve})"
+
+    def encode(self, z: Tensor) -> Tensor:
+        """The other's `decode`."""
+        return self.curve.decode(z)
+
+    def decode(self, y: Tensor) -> Tensor:
+        """The other's `encode`."""
+        return self.curve.encode(y)
