@@ -33,6 +33,7 @@ from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.networks.skip import SkipNetwork
 from undegrade.operators.bicubic import BicubicDownsample
+from undegrade.operators.block_transform import BlockTransform
 from undegrade.operators.blur import Blur
 from undegrade.operators.dense import Dense
 from undegrade.operators.downsampling import Downsample
@@ -273,6 +274,8 @@ OPERATORS: dict[str, OperatorCase] = {
     "blur in linear light": OperatorCase(
         Response(SRGB()) @ Blur(_psf(3, 3), "periodic") @ Response(SRGB()).inverse
     ),
+    "block transform": OperatorCase(BlockTransform((1, 8, 16)), (2, 1, 8, 16)),
+    "block transform of colors": OperatorCase(BlockTransform((3, 9, 17), 2), (2, 3, 9, 17)),
     "blur and gradient": OperatorCase(
         Stack(
             Blur(_psf(3, 3), "zero"),

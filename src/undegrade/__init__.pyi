@@ -47,6 +47,7 @@ from .degradations.degradation import Degradation as Degradation
 from .degradations.description import read_description as read_description
 from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
+from .degradations.jpeg import Jpeg as Jpeg
 from .degradations.kernel_file import read_kernel as read_kernel
 from .evaluation.benchmark import Benchmark as Benchmark
 from .evaluation.benchmark import run_benchmark as run_benchmark
@@ -82,8 +83,11 @@ from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
+from .likelihoods.rounded import Rounded as Rounded
 from .likelihoods.rounding import rounded as rounded
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
+from .likelihoods.saturated import Saturated as Saturated
+from .likelihoods.sensor import Sensor as Sensor
 from .linear_algebra.least_squares import LeastSquares as LeastSquares
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
@@ -97,6 +101,7 @@ from .networks.residual_cell import ResidualCell as ResidualCell
 from .networks.residual_cell import ResidualSettings as ResidualSettings
 from .networks.skip import SkipNetwork as SkipNetwork
 from .operators.bicubic import BicubicDownsample as BicubicDownsample
+from .operators.block_transform import BlockTransform as BlockTransform
 from .operators.blur import Blur as Blur
 from .operators.dense import Dense as Dense
 from .operators.downsampling import Downsample as Downsample
@@ -108,6 +113,11 @@ from .operators.physics import HasA as HasA
 from .operators.physics import HasAdjoint as HasAdjoint
 from .operators.physics import LinearPhysics as LinearPhysics
 from .operators.physics import from_physics as from_physics
+from .operators.response import Response as Response
+from .operators.response_curves import SRGB as SRGB
+from .operators.response_curves import Gamma as Gamma
+from .operators.response_curves import Logarithm as Logarithm
+from .operators.response_curves import Table as Table
 from .operators.sensing import Sensing as Sensing
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid

@@ -40,6 +40,9 @@ SPECIFICATIONS = [
     DegradationFlags(blur="disk:3", boundary="valid", mask=0.3, noise="poisson:30"),
     DegradationFlags(blur="shake:21", boundary="reflect", downsample=4, mask=0.9),
     DegradationFlags(mask=0.5, noise="salt-and-pepper:0.1"),
+    DegradationFlags(blur="disk:2", response="gamma:2.2", noise="sensor:0.01:0.02", bits=8),
+    DegradationFlags(response="log", scene="linear", saturation="on"),
+    DegradationFlags(blur="disk:2", response="srgb", jpeg=30),
 ]
 
 

@@ -40,6 +40,10 @@ DEGRADATIONS = [
     "--mask 0.5 --noise gaussian:0.02",
     "--noise salt-and-pepper:0.3",
     "--noise gaussian:0.1",
+    "--blur gaussian:1.2 --response srgb --noise gaussian:0.01",
+    "--blur disk:2 --saturation --noise sensor:0.001:0.01",
+    "--noise gaussian:0.01 --bits 3",
+    "--jpeg 20",
 ]
 
 

@@ -14,6 +14,7 @@ from undegrade.restorers.weight import RULES, WeightRule
 
 T = TypeVar("T")
 _VALUES = ConstructorRegistry()
+_SATURATION, _SATURATIONS = "--saturation", ("auto", "on", "off")
 
 
 @_VALUES.primitive_rule
@@ -76,11 +77,22 @@ def parse(form: Callable[..., T], command: str, args: Sequence[str], default: T 
     start: Any = tyro.MISSING_NONPROP if default is None else default
     try:
         with contextlib.redirect_stderr(complaint), _VALUES:
-            return tyro.cli(form, prog=f"undegrade {command}", args=list(args), default=start)
+            words = _completed(args)
+            return tyro.cli(form, prog=f"undegrade {command}", args=words, default=start)
     except SystemExit as stop:
         if not stop.code:
             raise
         raise ValueError(f"{_condensed(complaint.getvalue())} (see {command} --help)") from stop
+
+
+def _completed(args: Sequence[str]) -> list[str]:
+    """The arguments, with the word that a bare --saturation leaves out."""
+    words = list[str]()
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        words.append(word)
+        if word == _SATURATION and following not in _SATURATIONS:
+            words.append("on")
+    return words
 
 
 def _condensed(box: str) -> str:

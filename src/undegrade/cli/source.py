@@ -40,6 +40,7 @@ def find_known(
     flags = " ".join(specification.words)
     if not flags and beside.exists():
         return read_known(beside)
+    specification = specification.for_file(source)
     degradation = specification.build(specification.image_shape(y.shape))
     return DegradationSource(degradation=degradation, source=flags or "noise of an unknown level")
 

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,16 +10,25 @@ from torch import Tensor
 from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
-from undegrade.core.operator import LinearOperator
+from undegrade.core.operator import Operator
+from undegrade.degradations.jpeg import Jpeg
 from undegrade.degradations.unknown_noise import unknown_noise
+from undegrade.likelihoods.rounded import Rounded
 from undegrade.likelihoods.rounding import rounded
+from undegrade.likelihoods.saturated import Saturated
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
 from undegrade.operators.mask import Mask
+from undegrade.operators.response import Response
 
 _MOST_BITS = 16
+_MANY = 1e-3  # part of a picture's entries at the top of the range that is no chance
+_COARSE = 2.0  # steps over the noise's deviation from which rounding is no small noise of its own
+
+Scene = Literal["linear", "encoded"]
+"""Whether a picture x is linear light, or holds what a response makes of it, as files do."""
 
 Shape = tuple[int, int, int]
 """Channels, height and width."""
@@ -27,7 +36,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """y = mask(round(downsample(blur(x)) + noise)); a part that is None did not happen.
+    """y = mask(jpeg(round(clip(response(downsample(blur(x))) + noise)))); None did not happen.
 
     Parts may differ from image to image of a batch: kernels (b c|1 kh kw), masks (b c|1 h w),
     levels of noise (b,).
@@ -36,9 +45,15 @@ class Degradation:
         shape: channels, height and width of the picture x.
         blur: comes first.
         downsample: the pixels kept of what the blur left.
+        response: from linear light to what is measured.
+        scene: what x is: "linear" light, or "encoded" by the same response, as a picture file is:
+            then blur and downsampling see its light, response⁻¹(x).
         mask: the entries seen, in the size of the measurement.
         likelihood: the noise; None where there is none, or where it is not known.
+        saturation: whether measurements end at 1, so that an entry there says "at least"; None
+            takes them for that where there are many and a blur is known.
         bits: of the file that holds the measurement, clipped to [0, 1]; None keeps it as it is.
+        jpeg: compression of the measurement, which has 8 bits then.
 
     Raises:
         ValueError: the parts do not fit the shape or each other.
@@ -47,9 +62,13 @@ class Degradation:
     shape: Shape
     blur: Blur | None = None
     downsample: Downsample | None = None
+    response: Response | None = None
+    scene: Scene = "linear"
     mask: Mask | None = None
     likelihood: Likelihood | None = None
+    saturation: bool | None = None
     bits: int | None = None
+    jpeg: Jpeg | None = None
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
@@ -62,15 +81,29 @@ class Degradation:
             _check_mask(self.mask.observed, self.measured_shape)
         if self.bits is not None and not 1 <= self.bits <= _MOST_BITS:
             raise ValueError(f"a file has 1 to {_MOST_BITS} bits a sample, got {self.bits}")
+        if self.jpeg is not None:
+            self.jpeg.transform(self.measured_shape)
+            if self.mask is not None or self.saturation:
+                raise ValueError("a JPEG with lost or clipped entries cannot be described")
 
     @property
-    def operator(self) -> LinearOperator:
-        """φ = mask ∘ downsample ∘ blur."""
-        parts = [p for p in (self.mask, *self._resolution) if p is not None] or [Identity()]
-        return functools.reduce(_composed, parts)
+    def operator(self) -> Operator:
+        """φ = mask ∘ response ∘ downsample ∘ blur; of a JPEG, its coefficients before rounding."""
+        jpeg = None if self.jpeg is None else self.jpeg.transform(self.measured_shape)
+        return _composed(jpeg, self._pixels)
 
     @property
-    def _resolution(self) -> tuple[LinearOperator | None, ...]:
+    def _pixels(self) -> Operator:
+        """From the picture to measured pixels."""
+        light = [part for part in self._resolution if part is not None]
+        if self.response is not None and self.scene == "linear":
+            light = [self.response, *light]
+        elif self.response is not None and light:  # else it would be taken back at once
+            light = [self.response, *light, self.response.inverse]
+        return _composed(self.mask, *light)
+
+    @property
+    def _resolution(self) -> tuple[Operator | None, ...]:
         """Downsample ∘ blur; as one operator where that has a closed form."""
         blur, downsample = self.blur, self.downsample
         if blur is None or downsample is None or blur.boundary != "periodic":
@@ -96,9 +129,13 @@ class Degradation:
             ValueError: x has another shape than the degradation is for.
         """
         _check_shape("picture", tuple(x.shape[1:]), self.shape)
-        y = self.operator(x)
+        y = self._pixels(x)
         if self.likelihood is not None:
             y = self.likelihood.sample(y, generator)
+        if self.saturation:
+            y = y.clamp(max=1)
+        if self.jpeg is not None:
+            y = self.jpeg.compressed(y)
         if self.bits is not None:
             y = rounded(y, self.bits)
         return self._without_the_lost(y)
@@ -114,16 +151,43 @@ class Degradation:
         """
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
         y, likelihood = self._without_the_lost(y), self.likelihood
+        if self.jpeg is not None:
+            known = None if likelihood is None else likelihood.noise
+            rounding = self.jpeg.likelihood(y, known)
+            return Measurement(self.jpeg.coefficients(y), self.operator, rounding)
         if likelihood is None:
-            likelihood = unknown_noise(y, self.operator, self.bits or 8)  # most files have 8 bits
-        return Measurement(y, self.operator, likelihood)
+            likelihood = unknown_noise(y, self._pixels, self.bits or 8)  # most files have 8 bits
+        return Measurement(y, self._pixels, self._in_file(y, likelihood))
+
+    def _in_file(self, y: Tensor, likelihood: Likelihood) -> Likelihood:
+        """The likelihood of what the file left of the measurement, where that matters."""
+        if self.bits is not None and self.likelihood is not None:
+            step, noise = 1 / (2**self.bits - 1), likelihood.noise
+            precision = noise.precision(y)
+            sure = noise.quadratic and bool((precision > 0).all())
+            if sure and step > _COARSE * float(precision.rsqrt().min()):
+                return Rounded(precision.rsqrt(), step)
+        if self.saturation or (self.saturation is None and self._clipped(y, likelihood)):
+            return Saturated(likelihood.noise)
+        return likelihood
+
+    def _clipped(self, y: Tensor, likelihood: Likelihood) -> bool:
+        """Whether highlights were clipped, and stand for more light than they show."""
+        if self.blur is None or not likelihood.noise.smooth:
+            return False
+        top = y >= 1
+        trusted = likelihood.noise.precision(y) > 0  # false at the top under salt and pepper
+        return bool(((top & trusted).float().mean() > _MANY).any())
 
     def _without_the_lost(self, y: Tensor) -> Tensor:
         return y if self.mask is None else torch.where(self.mask.observed.to(y) == 0, 0, y)
 
 
-def _composed(outer: LinearOperator, inner: LinearOperator) -> LinearOperator:
-    return cast(LinearOperator, outer @ inner)
+def _composed(*parts: Operator | None) -> Operator:
+    """The parts that are there, the last one first."""
+    return functools.reduce(
+        lambda outer, inner: outer @ inner, [p for p in parts if p is not None], Identity()
+    )
 
 
 def _check_channels(psf: Tensor, channels: int) -> None:

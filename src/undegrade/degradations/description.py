@@ -5,14 +5,15 @@ import binascii
 import json
 import math
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast, get_args
+from typing import Any, NoReturn, TypeVar, cast, get_args, get_type_hints
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from undegrade.core.likelihood import Likelihood
-from undegrade.degradations.degradation import Degradation
+from undegrade.degradations.degradation import Degradation, Scene
+from undegrade.degradations.jpeg import Jpeg
 from undegrade.degradations.kernel_file import checked_kernel
 from undegrade.files.atomic import replacing
 from undegrade.files.complaint import in_short
@@ -21,9 +22,11 @@ from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
+from undegrade.operators.response import Response
+from undegrade.operators.response_curves import CURVES
 
 _FORMAT, _VERSION = "undegrade degradation", 2
-_READABLE = (1, 2)  # the first knew nothing of rounding
+_READABLE = (1, 2)  # the first knew nothing of rounding, cameras and JPEG
 
 _MOST_ENTRIES = 1 << 30  # of a picture: no description makes a small file ask for all the memory
 _LARGEST_FACTOR = 16  # of a downsampling that can still be undone
@@ -78,6 +81,10 @@ def description_of(degradation: Degradation) -> Json:
         "mask": None if mask is None else _mask_data(mask),
         "noise": None if degradation.likelihood is None else _noise_data(degradation.likelihood),
         "bits": degradation.bits,
+        "response": None if degradation.response is None else _response_data(degradation.response),
+        "scene": degradation.scene,
+        "saturation": degradation.saturation,
+        "jpeg": None if degradation.jpeg is None else _jpeg_data(degradation.jpeg),
     }
 
 
@@ -96,9 +103,9 @@ def degradation_from(data: Json) -> Degradation:
     channels, height, width = (_field(picture, k, int) for k in ("channels", "height", "width"))
     if channels * height * width > _MOST_ENTRIES:
         raise ValueError(f"a picture of {channels} × {height}×{width} entries is too large")
-    blur, downsample, mask, noise = (
+    blur, downsample, mask, noise, response, jpeg = (
         None if data.get(key) is None else _field(data, key, dict)
-        for key in ("blur", "downsample", "mask", "noise")
+        for key in ("blur", "downsample", "mask", "noise", "response", "jpeg")
     )
     return Degradation(
         shape=(channels, height, width),
@@ -107,6 +114,10 @@ def degradation_from(data: Json) -> Degradation:
         mask=None if mask is None else _mask_from(mask),
         likelihood=None if noise is None else _noise_from(noise),
         bits=None if data.get("bits") is None else _field(data, "bits", int),
+        response=None if response is None else _response_from(response),
+        scene=_scene_from(data.get("scene", "linear")),
+        saturation=None if data.get("saturation") is None else _field(data, "saturation", bool),
+        jpeg=None if jpeg is None else _jpeg_from(jpeg),
     )
 
 
@@ -169,6 +180,52 @@ def _noise_from(data: Json) -> Likelihood:
     if kind not in NOISES:
         raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {kind}")
     return NOISES[kind](*(_field(data, name, float) for name in NOISES[kind].levels))
+
+
+def _response_data(response: Response) -> Json:
+    for name, kind in CURVES.items():
+        if type(response.curve) is kind:
+            return {"kind": name} | {k: _listed(v) for k, v in vars(response.curve).items()}
+    raise ValueError(f"a response of the kind {response.curve} has no description")
+
+
+def _listed(value: object) -> object:
+    return list(cast("tuple[float, ...]", value)) if isinstance(value, tuple) else value
+
+
+def _response_from(data: Json) -> Response:
+    kind = _field(data, "kind", str)
+    if kind not in CURVES:
+        raise ValueError(f"the response must be one of {', '.join(CURVES)}, got {kind}")
+    values = {
+        name: _numbers(data, name) if hint == tuple[float, ...] else _field(data, name, float)
+        for name, hint in get_type_hints(CURVES[kind]).items()
+    }
+    return Response(CURVES[kind](**values))
+
+
+def _numbers(data: Json, key: str) -> tuple[float, ...]:
+    return tuple(_typed(value, float, f"a number of {key!r}") for value in _field(data, key, list))
+
+
+def _scene_from(value: object) -> Scene:
+    if value not in get_args(Scene):
+        raise ValueError(f"the scene must be one of {', '.join(get_args(Scene))}, got {value}")
+    return cast(Scene, value)
+
+
+def _jpeg_data(jpeg: Jpeg) -> Json:
+    return {"tables": [list(t) for t in jpeg.tables], "subsampling": jpeg.subsampling}
+
+
+def _jpeg_from(data: Json) -> Jpeg:
+    tables = [
+        tuple(_typed(n, int, "a step") for n in _typed(table, list, "a table of steps"))
+        for table in _field(data, "tables", list)
+    ]
+    if len(tables) != 2:
+        raise ValueError(f"a JPEG has two tables here, got {len(tables)}")
+    return Jpeg((tables[0], tables[1]), _field(data, "subsampling", int))
 
 
 def _of_one_image(values: Tensor, batched: int, what: str) -> Tensor:

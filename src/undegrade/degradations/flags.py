@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from undegrade.core.likelihood import Likelihood
-from undegrade.degradations.degradation import Degradation, Shape
+from undegrade.degradations.camera_words import OWN, number_in, read_jpeg, read_response
+from undegrade.degradations.degradation import Degradation, Scene, Shape
 from undegrade.degradations.kernel_file import read_kernel
 from undegrade.degradations.suggestion import did_you_mean
 from undegrade.files.picture import read_image
@@ -44,8 +46,18 @@ class DegradationFlags:
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are.
+        response: of the camera or file, from linear light to its values: srgb, gamma:G (light to
+            the power of 1/G), log, log:GAIN or curve:FILE (two columns, light and value; or the
+            values for evenly spaced light).
+        scene: what the picture is: encoded by the response as files are, so that blur and
+            downsampling see its light; or linear light.
         noise: gaussian:STD or laplace:SCALE in units of the range from 0 to 1, poisson:PEAK in
-            photons at white, or salt-and-pepper:FRACTION of the entries.
+            photons at white, sensor:GAIN:STD (a photon's worth and the read-out), or
+            salt-and-pepper:FRACTION of the entries.
+        saturation: on where values end at 1, so that a value there says "at least this much"; off
+            takes them as they are; auto is on where there are many and a blur is known.
+        jpeg: compression: a quality from 1 to 100; a JPEG file, whose tables are taken; or own for
+            those of the picture itself.
         bits: of the file that holds the degraded picture, clipped to [0, 1] and rounded; 1 to 16.
 
     Raises:
@@ -56,11 +68,17 @@ class DegradationFlags:
     boundary: Boundary = "replicate"
     downsample: int | None = None
     mask: float | str | None = None
+    response: str | None = None
+    scene: Scene = "encoded"
     noise: str | None = None
+    saturation: Literal["auto", "on", "off"] = "auto"
     bits: int | None = None
+    jpeg: int | str | None = None
 
     def __post_init__(self) -> None:
         self._likelihood()
+        read_response(self.response)
+        read_jpeg(self.jpeg)
         if self.downsample not in (None, 2, 3, 4):
             raise ValueError(f"downsample must be 2, 3 or 4, got {self.downsample}")
         fraction = self._fraction_lost()
@@ -95,9 +113,17 @@ class DegradationFlags:
             blur=blur,
             downsample=downsample,
             mask=self._mask(count, maskless.measured_shape, generator),
+            response=read_response(self.response),
+            scene=self.scene if self.response else "linear",
             likelihood=self._likelihood(),
+            saturation={"on": True, "off": False}.get(self.saturation),
             bits=self.bits,
+            jpeg=read_jpeg(self.jpeg),
         )
+
+    def for_file(self, path: Path) -> "DegradationFlags":
+        """The same for one picture: its own JPEG tables where these are asked for."""
+        return replace(self, jpeg=str(path)) if self.jpeg == OWN else self
 
     @property
     def words(self) -> list[str]:
@@ -124,13 +150,18 @@ class DegradationFlags:
     def _likelihood(self) -> Likelihood | None:
         if self.noise is None:
             return None
-        kind, _, number = self.noise.partition(":")
+        kind, *numbers = self.noise.split(":")
         if kind not in NOISES:
             known = ", ".join(f"{name}:{noise.unit}" for name, noise in NOISES.items())
             hint = did_you_mean(kind, NOISES)
             raise ValueError(f"noise must be one of {known}, got {self.noise!r}; {hint}")
         noise = NOISES[kind]
-        return noise(_number(number, f"{kind}:{noise.unit}", self.noise))
+        form = f"{kind}:{noise.unit}"
+        if len(numbers) != form.count(":"):
+            raise ValueError(
+                f"expected {form} with {form.count(':')} number(s), got {self.noise!r}"
+            )
+        return noise(*(number_in(number, form, self.noise) for number in numbers))
 
     def _fraction_lost(self) -> float | None:
         """The fraction; None where there is no mask, or one from a file."""
@@ -165,7 +196,7 @@ def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
     form = ":".join((kind, *names))
     if len(numbers) != len(names):
         raise ValueError(f"expected the blur as {form}, got {text!r}")
-    values = [_number(number, form, text) for number in numbers]
+    values = [number_in(number, form, text) for number in numbers]
     if values[0] * _REACH[kind] > _LARGEST:
         raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
     return formula(*values)
@@ -200,13 +231,3 @@ def _mask_from_file(name: str) -> Tensor:
             f"mask must be the fraction of lost pixels or a picture file, got {name!r}"
         )
     return read_image(name).mean((0, 1)) > 0.5
-
-
-def _number(text: str, form: str, given: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"expected {form} with a number, got {given!r}")
-    return value

@@ -114,7 +114,7 @@ class Jpeg:
         Raises:
             ValueError: noise of several levels.
         """
-        transform, step = self._of(decoded)
+        step = self._of(decoded)[1]
         std = torch.full_like(step, rounding_std())  # the encoder was given 8 bits
         if noise is not None:
             variance = noise.precision(decoded).reciprocal()
@@ -136,4 +136,3 @@ def _middles(transform: BlockTransform) -> list[Tensor]:
     first = torch.zeros(SIDE**2)
     first[0] = _MIDDLE
     return [first, *(torch.zeros(SIDE**2) for _ in transform.sizes[1:])]
-

@@ -48,6 +48,29 @@ def read_rows(path: str | Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def read_columns(path: str | Path) -> list[tuple[float, ...]]:
+    """The columns of a text file of numbers, by commas or spaces; a line without any is a heading.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: a line of another length, or with a word that is no number.
+    """
+    rows = list[list[float]]()
+    for line in Path(path).read_text("utf-8", errors="replace").splitlines():
+        words = line.partition("#")[0].replace(",", " ").replace(";", " ").split()
+        try:
+            numbers = [float(word) for word in words]
+        except ValueError as error:
+            if not rows:
+                continue
+            raise ValueError(f"expected numbers in {path}, got {line.strip()[:60]!r}") from error
+        if numbers:
+            rows.append(numbers)
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError(f"expected lines with as many numbers each in {path}")
+    return list(zip(*rows, strict=True))
+
+
 def write_trace(path: str | Path, trace: Sequence[Record], sample: int = 0) -> None:
     """Write one sample's trace as CSV: iteration, seconds, and everything that was observed.
 

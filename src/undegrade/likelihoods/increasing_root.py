@@ -15,7 +15,8 @@ def increasing_root(
 
     Arguments:
         value_and_slope: u ↦ f(u), f′(u), entry by entry.
-        low, high: f(low) ≤ 0 ≤ f(high), finite.
+        low: finite, f(low) ≤ 0.
+        high: finite, f(high) ≥ 0.
     """
     u = (low + high) / 2
     for _ in range(_ITERATIONS):

@@ -18,8 +18,8 @@ class Rounded(NoiseModel):
     says "at most" or "at least". About Gaussian where std ≥ step; where the steps are large it is
     nearly flat inside the interval, and holds predictions there.
 
-    For linear methods it is noise of the variance std² + step²/12, and values at an end of the range
-    are lost.
+    For linear methods it is noise of the variance std² + step²/12, and values at an end of the
+    range are lost.
 
     References:
         Zymnis, Boyd and Candès, Compressed sensing with quantized measurements (2010), eq. (4).

@@ -16,8 +16,8 @@ class Saturated(NoiseModel):
 
     Below the top −log p is that of the noise. At the top it is −log P(prediction + n ≥ top), n
     normal with the deviation that the noise has there: no cost where the prediction is above, and
-    nearly the square of what is missing where it is below. Taking such values for measurements pulls
-    bright lights down and rings about them; taking them as lost forgets that they are bright.
+    nearly the square of what is missing where it is below. Taking such values for measurements
+    pulls bright lights down and rings about them; taking them as lost forgets that they are bright.
 
     For a linear method, which knows no inequalities, values at the top are lost.
 
@@ -84,7 +84,7 @@ class Saturated(NoiseModel):
 
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         clipped = self.clipped(y)
-        # a slope of 0 has the supremum where the noise's cost is least: as the constant of `forward`
+        # a slope of 0 has its supremum where the noise costs least: the constant of `forward`
         below = self.unclipped.conjugate(torch.where(clipped, 0.0, p), y)
         return below + self._sum(self._at_top(y).conjugate(p), clipped)
 

@@ -70,9 +70,7 @@ class SegmentationNetwork(nn.Module):
         widths = (3, *settings.widths)
         self.levels = nn.ModuleList(
             nn.Sequential(_convolution(before, width, 2), *(_Block(width) for _ in range(count)))
-            for before, width, count in zip(
-                widths[:-1], widths[1:], settings.blocks, strict=True
-            )
+            for before, width, count in zip(widths[:-1], widths[1:], settings.blocks, strict=True)
         )
         neck = settings.neck
         self.everywhere = nn.Linear(widths[-1], neck)
@@ -82,7 +80,11 @@ class SegmentationNetwork(nn.Module):
         self.register_buffer("colors", torch.full((len(settings.classes), 3), 0.5))
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b classes h w"]:
-        size, found = x.shape[-2:], list[Tensor]()
+        return _resized(self.half(x), x.shape[-2:])
+
+    def half(self, x: Float[Tensor, "b 3 h w"]) -> Tensor:
+        """The scores as they are computed, (b, classes, ⌈h/2⌉, ⌈w/2⌉)."""
+        found = list[Tensor]()
         x = 4 * x - 2  # about zero mean and unit variance
         for level in self.levels:
             x = level(x)
@@ -93,7 +95,7 @@ class SegmentationNetwork(nn.Module):
         ):
             here = side(level)
             up = back(here + _resized(up, here.shape[-2:]))
-        return _resized(self.head(up), size)
+        return self.head(up)
 
 
 @final
@@ -107,12 +109,14 @@ class _Block(nn.Module):
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.silu(x + self.norm(self.second(self.first(x))))
+        return functional.relu(x + self.norm(self.second(self.first(x))))
 
 
 def _convolution(before: int, after: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.SiLU()
+        nn.Conv2d(before, after, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
     )
 
 

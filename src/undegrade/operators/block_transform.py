@@ -94,9 +94,7 @@ class BlockTransform(LinearOperator):
     def blocks(self, row: Tensor) -> list[Tensor]:
         """The coefficients by plane, (b, 1, rows, columns), each block's at its place."""
         parts = row.flatten(1).split([h * w for h, w in self.sizes], 1)
-        return [
-            p.reshape(-1, 1, *size) for p, size in zip(parts, self.sizes, strict=True)
-        ]
+        return [p.reshape(-1, 1, *size) for p, size in zip(parts, self.sizes, strict=True)]
 
     def tiled(self, tables: Sequence[Tensor]) -> Tensor:
         """One 8×8 table per plane, repeated for every block, as a row (1, 1, 1, n)."""
@@ -128,9 +126,7 @@ class BlockTransform(LinearOperator):
     def _enlarged(self, plane: Tensor) -> Tensor:
         if self.subsampling == 1:
             return plane
-        return functional.interpolate(
-            plane, scale_factor=2.0, mode="bilinear", align_corners=False
-        )
+        return functional.interpolate(plane, scale_factor=2.0, mode="bilinear", align_corners=False)
 
     def _row(self, planes: Sequence[Tensor]) -> Tensor:
         return torch.cat([p.flatten(1) for p in planes], 1)[:, None, None]
@@ -141,6 +137,8 @@ def _cosine(plane: Tensor, *, inverse: bool = False) -> Tensor:
     n = torch.arange(SIDE, dtype=plane.dtype, device=plane.device)
     rows = torch.cos(math.pi * n[:, None] * (2 * n + 1) / (2 * SIDE)) * (2 / SIDE) ** 0.5
     rows = torch.where(n[:, None] == 0, SIDE**-0.5, rows)
-    C = rows.T if inverse else rows
+    matrix = rows.T if inverse else rows
     split = plane.unflatten(-1, (-1, SIDE)).unflatten(-3, (-1, SIDE))  # b 1 R 8 K 8
-    return torch.einsum("ij,bcrjkl,ml->bcrikm", C, split, C).flatten(-4, -3).flatten(-2, -1)
+    return (
+        torch.einsum("ij,bcrjkl,ml->bcrikm", matrix, split, matrix).flatten(-4, -3).flatten(-2, -1)
+    )

@@ -7,7 +7,7 @@ is finite everywhere.
 import itertools
 import math
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -53,9 +53,7 @@ class Gamma:
         corner = _TOE ** (1 / self.exponent)
         # the root of slope·z + bend·z² = y in the form without cancellation
         root = (slope**2 + 4 * bend * y.clamp(0, corner)).sqrt()
-        return torch.where(
-            y < corner, 2 * y / (slope + root), y.clamp(min=corner) ** self.exponent
-        )
+        return torch.where(y < corner, 2 * y / (slope + root), y.clamp(min=corner) ** self.exponent)
 
     @property
     def _toe(self) -> tuple[float, float]:
@@ -161,3 +159,12 @@ def _interpolated(x: Tensor, at: tuple[float, ...], values: tuple[float, ...]) -
     slopes = heights.diff() / knots.diff()
     piece = torch.bucketize(x.detach(), knots[1:-1])
     return heights[piece] + slopes[piece] * (x - knots[piece])
+
+
+CURVES: dict[str, type[Any]] = {
+    "gamma": Gamma,
+    "srgb": SRGB,
+    "log": Logarithm,
+    "curve": Table,
+}
+"""As flags and descriptions write them."""

@@ -140,9 +140,7 @@ def read_labelled(folders: Sequence[Path]) -> Labelled:
 def overlap_of(network: SegmentationNetwork, data: Labelled, batch: int = 8) -> float:
     """Mean intersection over union of the classes, over all pictures together."""
     counts = torch.zeros((), dtype=torch.long)
-    for pictures, labels in zip(
-        data.pictures.split(batch), data.labels.split(batch), strict=True
-    ):
+    for pictures, labels in zip(data.pictures.split(batch), data.labels.split(batch), strict=True):
         found = network(pictures / 255).argmax(1)
         counts = counts + confusion(found, labels, len(network.settings.classes))
     return mean_overlap(counts)
@@ -180,7 +178,10 @@ class _Run:
         self.iteration += 1
         x, labels = self._drawn()
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-            scores = self.network(x.contiguous(memory_format=torch.channels_last))
+            scores = self.network.half(x.contiguous(memory_format=torch.channels_last))
+        # half of the rows and columns of the labels, any half: the network's grid is between them
+        row, column = torch.randint(2, (2,), generator=self.generator).tolist()
+        labels = labels[:, row::2, column::2]
         loss = functional.cross_entropy(
             scores.float(), labels, self.weights, ignore_index=len(self.settings.classes)
         )
@@ -245,10 +246,13 @@ class _Run:
 
 
 def varied(
-    x: Image, labels: Int[Tensor, "b h w"], size: tuple[int, int], void: int,
+    x: Image,
+    labels: Int[Tensor, "b h w"],
+    size: tuple[int, int],
+    void: int,
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "b 3 ch cw"], Int[Tensor, "b ch cw"]]:
-    """A random part of every picture, mirrored, scaled, recolored and noisy; what is outside is void."""
+    """A random part of each picture, mirrored, scaled, recolored, noisy; outside is void."""
     count, (rows, columns) = len(x), (n // _SIDE * _SIDE for n in size)
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
