@@ -58,6 +58,7 @@ from .evaluation.restoration import evaluate as evaluate
 from .evaluation.restoration import restoration_of as restoration_of
 from .evaluation.section import Section as Section
 from .files.codecs import Form as Form
+from .files.levels import Levels as Levels
 from .files.metadata import Metadata as Metadata
 from .files.picture import Picture as Picture
 from .files.picture import read_image as read_image

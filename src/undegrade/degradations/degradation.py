@@ -1,7 +1,7 @@
 """What happened to a picture, complete enough to repeat it and to undo it."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -54,6 +54,7 @@ class Degradation:
             takes them for that where there are many and a blur is known.
         bits: of the file that holds the measurement, clipped to [0, 1]; None keeps it as it is.
         jpeg: compression of the measurement, which has 8 bits then.
+        notes: what was assumed, a sentence each; no description holds them.
 
     Raises:
         ValueError: the parts do not fit the shape or each other.
@@ -69,6 +70,7 @@ class Degradation:
     saturation: bool | None = None
     bits: int | None = None
     jpeg: Jpeg | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
@@ -150,18 +152,28 @@ class Degradation:
             ValueError: y has another shape than this degradation makes.
         """
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
-        y, likelihood = self._without_the_lost(y), self.likelihood
+        known = self.completed(y)
+        y, likelihood = self._without_the_lost(y), known.likelihood
         if self.jpeg is not None:
-            known = None if likelihood is None else likelihood.noise
-            rounding = self.jpeg.likelihood(y, known)
+            rounding = self.jpeg.likelihood(y, None if likelihood is None else likelihood.noise)
             return Measurement(self.jpeg.coefficients(y), self.operator, rounding)
         if likelihood is None:
-            likelihood = unknown_noise(y, self._pixels, self.bits or 8)  # most files have 8 bits
+            raise ValueError("the noise of a degradation without JPEG was completed")
         return Measurement(y, self._pixels, self._in_file(y, likelihood))
+
+    def completed(self, y: Tensor) -> "Degradation":
+        """The same with the level of unknown noise as y shows it.
+
+        What a JPEG makes of unknown noise is not told from its rounding, and so taken for that.
+        """
+        if self.likelihood is not None or self.jpeg is not None:
+            return self
+        noise = unknown_noise(self._without_the_lost(y), self._pixels, self.bits)
+        return replace(self, likelihood=noise)
 
     def _in_file(self, y: Tensor, likelihood: Likelihood) -> Likelihood:
         """The likelihood of what the file left of the measurement, where that matters."""
-        if self.bits is not None and self.likelihood is not None:
+        if self.bits is not None:
             step, noise = 1 / (2**self.bits - 1), likelihood.noise
             precision = noise.precision(y)
             sure = noise.quadratic and bool((precision > 0).all())
