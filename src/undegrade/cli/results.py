@@ -36,7 +36,7 @@ class Done:
         source: its file.
         picture: its content.
         known: its degradation.
-        likelihood: its noise, with the level that was given or estimated; None where a JPEG hides it.
+        likelihood: its noise, its level given or estimated; None where a JPEG hides it.
         reference: the file that has the truth.
         settings: of the method.
         restoration: by this method.

@@ -80,9 +80,9 @@ class SegmentationNetwork(nn.Module):
         self.register_buffer("colors", torch.full((len(settings.classes), 3), 0.5))
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b classes h w"]:
-        return _resized(self.half(x), x.shape[-2:])
+        return _resized(self.coarse(x), x.shape[-2:])
 
-    def half(self, x: Float[Tensor, "b 3 h w"]) -> Tensor:
+    def coarse(self, x: Float[Tensor, "b 3 h w"]) -> Tensor:
         """The scores as they are computed, (b, classes, ⌈h/2⌉, ⌈w/2⌉)."""
         found = list[Tensor]()
         x = 4 * x - 2  # about zero mean and unit variance

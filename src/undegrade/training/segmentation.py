@@ -178,7 +178,7 @@ class _Run:
         self.iteration += 1
         x, labels = self._drawn()
         with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
-            scores = self.network.half(x.contiguous(memory_format=torch.channels_last))
+            scores = self.network.coarse(x.contiguous(memory_format=torch.channels_last))
         # half of the rows and columns of the labels, any half: the network's grid is between them
         row, column = torch.randint(2, (2,), generator=self.generator).tolist()
         labels = labels[:, row::2, column::2]
