@@ -77,7 +77,8 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
         raise ValueError(in_words(error)) from error
     measurement = known.degradation.measurement(picture.pixels)
     found = known.degradation.likelihood is None
-    note = level_found(measurement.likelihood) if found else ""
+    level = level_found(measurement.likelihood) if found else ""
+    note = "\n  ".join(part for part in (known.note, level) if part)
     measurement = dataclasses.replace(
         measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
     )
