@@ -81,7 +81,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     except OSError as error:
         raise ValueError(in_words(error)) from error
     degradation = known.degradation.completed(picture.pixels)
-    form, notes = picture.form, list(degradation.notes)
+    form, notes = picture.form, [known.note, *degradation.notes]
     notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
     noise = degradation.likelihood
     if noise is not None:

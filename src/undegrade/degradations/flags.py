@@ -23,6 +23,7 @@ from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
+ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
 _LARGEST = 255  # pixels per side of a kernel given by a formula
 
 _FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
@@ -42,7 +43,8 @@ class DegradationFlags:
     Arguments:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
             in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
-            of several).
+            of several). `restore` also takes estimate:disk, estimate:gaussian, estimate:motion, or
+            with a start as estimate:disk:4: the parameters are told by the picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are.
@@ -76,7 +78,7 @@ class DegradationFlags:
     jpeg: int | str | None = None
 
     def __post_init__(self) -> None:
-        self._likelihood()
+        _ = self.likelihood
         read_response(self.response)
         read_jpeg(self.jpeg)
         if self.downsample not in (None, 2, 3, 4):
@@ -115,7 +117,7 @@ class DegradationFlags:
             mask=self._mask(count, maskless.measured_shape, generator),
             response=read_response(self.response),
             scene=self.scene if self.response else "linear",
-            likelihood=self._likelihood(),
+            likelihood=self.likelihood,
             saturation={"on": True, "off": False}.get(self.saturation),
             bits=self.bits,
             jpeg=read_jpeg(self.jpeg),
@@ -147,7 +149,9 @@ class DegradationFlags:
     def _downsample(self) -> Downsample | None:
         return None if self.downsample is None else Downsample(self.downsample)
 
-    def _likelihood(self) -> Likelihood | None:
+    @property
+    def likelihood(self) -> Likelihood | None:
+        """The noise that was said; None where nothing was."""
         if self.noise is None:
             return None
         kind, *numbers = self.noise.split(":")
@@ -188,6 +192,8 @@ class DegradationFlags:
 
 def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
     kind, *numbers = text.split(":")
+    if kind == ESTIMATE:
+        raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
     if kind == "shake":
         return _shake(text, numbers, count, generator)
     if kind not in _FORMULAS:
