@@ -44,6 +44,7 @@ from .core.stopping import Verdict as Verdict
 from .core.stopping import any_of as any_of
 from .core.stopping import until as until
 from .degradations.degradation import Degradation as Degradation
+from .degradations.degradation import Scene as Scene
 from .degradations.description import read_description as read_description
 from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
@@ -118,6 +119,8 @@ from .operators.physics import HasA as HasA
 from .operators.physics import HasAdjoint as HasAdjoint
 from .operators.physics import LinearPhysics as LinearPhysics
 from .operators.physics import from_physics as from_physics
+from .operators.response import Curve as Curve
+from .operators.response import Inverted as Inverted
 from .operators.response import Response as Response
 from .operators.response_curves import SRGB as SRGB
 from .operators.response_curves import Gamma as Gamma
