@@ -61,6 +61,7 @@ from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
+from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import PrimalDual
 from undegrade.solvers.proximal_gradient import ProximalGradient
@@ -433,6 +434,7 @@ SOLVERS: dict[str, SolverCase] = {
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
     "l-bfgs": SolverCase(LBFGS(), _smooth, 1e-12),
     "l-bfgs with a long memory": SolverCase(LBFGS(memory=9), _smooth, 1e-12),
+    "levenberg-marquardt": SolverCase(LevenbergMarquardt(), _smooth, 1e-12),
     "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
     "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
     "preconditioned primal-dual": SolverCase(

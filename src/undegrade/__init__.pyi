@@ -168,6 +168,8 @@ from .solvers.gradient_descent import GradientDescent as GradientDescent
 from .solvers.gradient_descent import GradientDescentState as GradientDescentState
 from .solvers.lbfgs import LBFGS as LBFGS
 from .solvers.lbfgs import LBFGSState as LBFGSState
+from .solvers.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
+from .solvers.levenberg_marquardt import LevenbergMarquardtState as LevenbergMarquardtState
 from .solvers.preconditioned_primal_dual import PreconditionedPrimalDual as PreconditionedPrimalDual
 from .solvers.preconditioned_primal_dual import (
     PreconditionedPrimalDualState as PreconditionedPrimalDualState,

@@ -1,0 +1,192 @@
+"""Regularized Gauss–Newton steps whose damping adapts: for what is not linear."""
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import PerSample, Vector, dot, norm, per_sample, ratio, select
+from undegrade.core.objective import Smooth
+from undegrade.core.stopping import State
+from undegrade.linear_algebra.conjugate_gradient import Map, conjugate_gradient
+from undegrade.linear_algebra.probes import random_signs
+from undegrade.solvers.line_search import Point, rounding
+from undegrade.solvers.refusal import refuse_derivatives
+from undegrade.solvers.two_metric import two_metric
+
+_GOOD, _POOR = 0.75, 0.25  # of the decrease that the model expects: trust it more, or less
+_LEAST = 1e-4  # of it: below, the step is not taken
+_LOOSEST = 0.5  # relative residual that conjugate gradients may leave far from the solution
+_WEAKEST = 0.05  # of the mean: diagonal entries below are rounded up, where a probe says nothing
+_PROBE = 577215664  # a seed that nobody simulates noise with
+_LARGEST = 1e12  # damping relative to the curvature from which no step moves anything
+
+
+class LevenbergMarquardtState(NamedTuple):
+    """Iterate, its value and gradient, the damping, and the gradient's norm at the start."""
+
+    x: Vector
+    residual: PerSample
+    value: PerSample
+    gradient: Vector
+    damping: PerSample  # relative to the mean of the curvature's diagonal
+    first: PerSample
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class LevenbergMarquardt:
+    """Minimizes f(x) + λg(x), x free or in a box, by steps (C + μD) d = −∇ of its curvature C.
+
+    C is `problem.curvature`: φ′ᵀWφ′ of a fidelity, whatever its likelihood, plus λ times that of
+    the prior. No matrix is formed: conjugate gradients, preconditioned by the diagonal of C + μD
+    as two probes show it, solve to a relative residual of min(½, √(‖∇‖/‖∇₀‖)). μ falls by 3 where
+    the value fell by more than ¾ of what the model expects, doubles below ¼, and a step below
+    1e-4 of it, or to a value that is not finite, is not taken; then μ grows by 4. Each sample has
+    its own μ and decides for itself.
+
+    It converges super-linearly where the value at the solution is small or φ nearly linear, also
+    where gradient steps crawl for bad scaling. Where φ′ = 0, as behind a clipped value, the prior
+    and μ decide. For Huber's total variation on photographs `LBFGS` is quicker (docs/nonlinear.md):
+    the lagged parabolas of the prior hold the steps back. With a constraint, pixels that the box
+    holds take a gradient step and the others the model's (two-metric projection).
+
+    The residual is the decrease that the model expected of the last step, as a fraction of the
+    value.
+
+    References:
+        Moré, The Levenberg–Marquardt algorithm (1978). Eisenstat and Walker, Choosing the forcing
+        terms in an inexact Newton method (1996). Tang and Saad, A probing method for computing the
+        diagonal of a matrix inverse (2012), for the two probes.
+
+    Good values:
+        the defaults; damping 1 where the start is far away and φ strongly curved. A residual of
+        1e-6.
+
+    Arguments:
+        damping: first μ, relative to the mean of the curvature's diagonal.
+        cg_iterations: most conjugate gradient iterations of a step.
+
+    Raises:
+        ValueError: settings that are not positive; a problem or a start that asks for derivatives.
+    """
+
+    damping: float = 1e-2
+    cg_iterations: int = 30
+
+    def __post_init__(self) -> None:
+        if not (self.damping > 0 and self.cg_iterations > 0):
+            raise ValueError(
+                f"expected a damping and cg_iterations above 0, got {self.damping} and "
+                f"{self.cg_iterations}"
+            )
+
+    def init(
+        self, problem: Smooth, x0: Vector, near: State | None = None
+    ) -> LevenbergMarquardtState:
+        del near  # its damping is another problem's
+        refuse_derivatives("LevenbergMarquardt", problem, x0, "use GradientDescent")
+        with torch.no_grad():
+            x = problem.project(x0)
+            value, gradient = problem.value_and_grad(x)
+        unknown = value * 0 + math.inf
+        damping = torch.full_like(value, self.damping)
+        return LevenbergMarquardtState(x, unknown, value, gradient, damping, norm(gradient))
+
+    def step(self, problem: Smooth, state: LevenbergMarquardtState) -> LevenbergMarquardtState:
+        refuse_derivatives("LevenbergMarquardt", problem, state.x, "use GradientDescent")
+        with torch.no_grad():
+            return self._go(problem, state)
+
+    def _go(self, problem: Smooth, state: LevenbergMarquardtState) -> LevenbergMarquardtState:
+        x, gradient = state.x, state.gradient
+        curved = problem.curvature(x)
+        diagonal = probed_diagonal(curved, x)
+        mu = state.damping * diagonal.flatten(1).mean(1)
+        tolerance = ratio(norm(gradient), state.first).sqrt().clamp(max=_LOOSEST)
+        solve = functools.partial(self._solved, curved, diagonal, mu, tolerance)
+        if problem.constraint is None:
+            step = -solve(gradient, None)
+            landed = x + step
+        else:
+            scale = ratio(dot(gradient, gradient), dot(gradient, curved(gradient)))
+            _, landed = two_metric(problem.project, x, gradient, scale, solve)
+            step = landed - x
+        expected = -dot(gradient, step) - 0.5 * dot(step, curved(step))
+        point = Point(landed, *problem.value_and_grad(landed))
+        return _judged(state, point, expected)
+
+    def _solved(
+        self,
+        curved: Map,
+        diagonal: Tensor,
+        mu: PerSample,
+        tolerance: PerSample,
+        q: Vector,
+        free: Vector | None,
+    ) -> Vector:
+        """(C + μ)⁻¹ q, on the free pixels alone where there are others."""
+        shift = per_sample(mu, q)
+        whole = diagonal + shift
+
+        def damped(v: Vector) -> Vector:
+            u = torch.addcmul(curved(v), shift, v)
+            return u if free is None else u * free
+
+        return conjugate_gradient(
+            damped,
+            q,
+            tolerance=tolerance,
+            iterations=self.cg_iterations,
+            precondition=lambda r: r / whole,
+        ).x
+
+
+def probed_diagonal(curved: Map, x: Vector) -> Vector:
+    """About the diagonal of a map, positive: exact where an entry meets none of its own color.
+
+    The entries are colored like a chessboard; one product a color. What is left of other entries
+    has random signs.
+    """
+    signs = random_signs(x, _PROBE)
+    places = sum(
+        torch.arange(n, device=x.device).reshape(-1, *(1,) * (x.ndim - 1 - i))
+        for i, n in enumerate(x.shape[1:], 1)
+        if i > x.ndim - 3  # rows and columns: the colors of a pixel share a field of the board
+    )
+    black = (torch.as_tensor(places) % 2).to(x) * signs
+    white = signs - black
+    diagonal = black * curved(black) + white * curved(white)
+    mean = diagonal.flatten(1).mean(1).clamp(min=torch.finfo(x.dtype).tiny)
+    return torch.maximum(diagonal, _WEAKEST * per_sample(mean, x))
+
+
+def _judged(
+    state: LevenbergMarquardtState, point: Point, expected: PerSample
+) -> LevenbergMarquardtState:
+    """The state after a step that was tried: taken or not, with the damping that it teaches."""
+    actual = state.value - point.value
+    gain = ratio(actual, expected)
+    hidden = (actual.abs() <= rounding(state.value)) & (expected <= rounding(state.value))
+    gain = torch.where(hidden, 1.0, gain)  # what rounding hides is believed
+    sound = point.value.isfinite() & expected.isfinite() & (gain > _LEAST) & (expected >= 0)
+    damping = torch.where(gain > _GOOD, state.damping / 3, state.damping)
+    damping = torch.where(gain < _POOR, 2 * state.damping, damping)
+    damping = torch.where(sound, damping, 4 * state.damping)
+    magnitude = state.value.abs().clamp(min=torch.finfo(state.x.dtype).tiny)
+    promised = torch.where(expected.isfinite(), expected.clamp(min=0), math.inf) / magnitude
+    stuck = damping > _LARGEST  # a residual that no longer moves ends the iteration
+    promised = torch.where(stuck, torch.inf, promised)
+    damping = damping.clamp(max=2 * _LARGEST)
+    residual = torch.where(state.value.isfinite(), promised, torch.nan)
+    return LevenbergMarquardtState(
+        select(sound, point.x, state.x),
+        residual,
+        torch.where(sound, point.value, state.value),
+        select(sound, point.gradient, state.gradient),
+        damping,
+        state.first,
+    )
