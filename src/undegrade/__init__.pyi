@@ -23,6 +23,7 @@ from .core.image import PerSample as PerSample
 from .core.image import Vector as Vector
 from .core.likelihood import Likelihood as Likelihood
 from .core.likelihood import NoiseModel as NoiseModel
+from .core.likelihood import QuadraticNoise as QuadraticNoise
 from .core.measurement import Measurement as Measurement
 from .core.measurement import Restorer as Restorer
 from .core.objective import Fidelity as Fidelity
