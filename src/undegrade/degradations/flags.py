@@ -1,7 +1,6 @@
 """A degradation in the words of the command line."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,21 +12,17 @@ from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.degradations.kernel_file import read_kernel
 from undegrade.degradations.suggestion import did_you_mean
 from undegrade.files.picture import read_image
+from undegrade.kernels import arguments, formulas
 from undegrade.kernels.camera_shake import camera_shake_psfs
-from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
-from undegrade.likelihoods import NOISES
+from undegrade.likelihoods import noises
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
+ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
 _LARGEST = 255  # pixels per side of a kernel given by a formula
 
-_FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
-    "motion": (("LENGTH", "ANGLE"), motion_psf),
-    "gaussian": (("STD",), gaussian_psf),
-    "disk": (("RADIUS",), disk_psf),
-}
 _REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
 
 _BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file (.npy, .mat)"
@@ -40,7 +35,8 @@ class DegradationFlags:
     Arguments:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
             in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
-            of several).
+            of several). `restore` also takes estimate:disk, estimate:gaussian, estimate:motion, or
+            with a start as estimate:disk:4: the parameters are told by the picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are.
@@ -60,7 +56,7 @@ class DegradationFlags:
     bits: int | None = None
 
     def __post_init__(self) -> None:
-        self._likelihood()
+        _ = self.likelihood
         if self.downsample not in (None, 2, 3, 4):
             raise ValueError(f"downsample must be 2, 3 or 4, got {self.downsample}")
         fraction = self._fraction_lost()
@@ -95,7 +91,7 @@ class DegradationFlags:
             blur=blur,
             downsample=downsample,
             mask=self._mask(count, maskless.measured_shape, generator),
-            likelihood=self._likelihood(),
+            likelihood=self.likelihood,
             bits=self.bits,
         )
 
@@ -121,15 +117,18 @@ class DegradationFlags:
     def _downsample(self) -> Downsample | None:
         return None if self.downsample is None else Downsample(self.downsample)
 
-    def _likelihood(self) -> Likelihood | None:
+    @property
+    def likelihood(self) -> Likelihood | None:
+        """The noise that was said; None where nothing was."""
         if self.noise is None:
             return None
         kind, _, number = self.noise.partition(":")
-        if kind not in NOISES:
-            known = ", ".join(f"{name}:{noise.unit}" for name, noise in NOISES.items())
-            hint = did_you_mean(kind, NOISES)
+        kinds = noises()
+        if kind not in kinds:
+            known = ", ".join(f"{name}:{noise.unit}" for name, noise in kinds.items())
+            hint = did_you_mean(kind, kinds)
             raise ValueError(f"noise must be one of {known}, got {self.noise!r}; {hint}")
-        noise = NOISES[kind]
+        noise = kinds[kind]
         return noise(_number(number, f"{kind}:{noise.unit}", self.noise))
 
     def _fraction_lost(self) -> float | None:
@@ -157,16 +156,19 @@ class DegradationFlags:
 
 def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
     kind, *numbers = text.split(":")
+    if kind == ESTIMATE:
+        raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
     if kind == "shake":
         return _shake(text, numbers, count, generator)
-    if kind not in _FORMULAS:
+    if kind not in formulas():
         return _kernel_from_file(text)
-    names, formula = _FORMULAS[kind]
+    formula = formulas()[kind]
+    names = arguments(formula)
     form = ":".join((kind, *names))
     if len(numbers) != len(names):
         raise ValueError(f"expected the blur as {form}, got {text!r}")
     values = [_number(number, form, text) for number in numbers]
-    if values[0] * _REACH[kind] > _LARGEST:
+    if values[0] * _REACH.get(kind, 1.0) > _LARGEST:
         raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
     return formula(*values)
 
@@ -186,7 +188,7 @@ def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator
 
 def _kernel_from_file(text: str) -> Tensor:
     if not Path(text).suffix:
-        hint = did_you_mean(text.partition(":")[0], (*_FORMULAS, "shake"))
+        hint = did_you_mean(text.partition(":")[0], (*formulas(), "shake"))
         raise ValueError(
             f"a blur can be undone where its kernel is known, as {_BLURS}, got {text!r}; {hint}"
         )
