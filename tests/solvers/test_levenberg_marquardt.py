@@ -21,7 +21,6 @@ from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt, probed_diagonal
 
 
-
 def camera(weight: float = 0.1, constraint: Box | None = None, likelihood=None) -> Objective:
     A = Response(Gamma(2.2)) @ Blur(torch.ones(3, 3, dtype=torch.float64) / 9, "reflect")
     noise = likelihood or Gaussian(0.05)

@@ -48,6 +48,12 @@ def _train(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _train_segmentation(args: Sequence[str]) -> int:
+    from undegrade.cli.train_segmentation import run
+
+    return run(args)
+
+
 def _demo(args: Sequence[str]) -> int:
     from undegrade.cli.demo import run
 
@@ -68,6 +74,9 @@ COMMANDS = {
     "methods": Command("list the methods and their settings", _methods),
     "benchmark": Command("score methods on a folder of pictures, as one table", _benchmark),
     "train": Command("train a learned method on a folder of pictures", _train),
+    "train-segmentation": Command(
+        "train a segmentation network on pictures with label maps", _train_segmentation
+    ),
     "demo": Command("degrade a photograph in five ways and restore it", _demo),
     "completion": Command("print what makes bash, zsh or fish complete commands", _completion),
 }
@@ -106,7 +115,7 @@ def _dispatch(args: Sequence[str]) -> int:
 
 
 def _overview() -> str:
-    lines = [f"  {name:<11}{command.summary}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<20}{command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "usage: undegrade COMMAND [OPTIONS]",

@@ -9,6 +9,7 @@ from torch import Tensor
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
+from undegrade.likelihoods.saturated import Saturated
 from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
 from undegrade.restorers.variational import Variational
 
@@ -37,8 +38,9 @@ class Automatic:
     """The learned method where it was measured to be better, else total variation.
 
     Learned where the degradation is linear, the noise of a known kind, and the picture has 1 or 3
-    channels (3 behind an operator): see the tables in docs/learned.md. `choose` says which, and
-    why. Pictures unlike photographs (text, diagrams, stars) may be better with `Variational`.
+    channels (3 behind an operator): see the tables in docs/learned.md. Behind a camera's response
+    `RecurrentInference` is better too (docs/nonlinear.md), behind a square it is not, and so the
+    choice is yours there. `choose` says which, and why. Pictures unlike photographs (text, diagrams, stars) may be better with `Variational`.
     """
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
@@ -57,8 +59,8 @@ def _obstacle(measurement: Measurement) -> str:
     """Why the learned method is not taken; empty where it is."""
     operator, likelihood = measurement.operator, measurement.likelihood
     if not operator.linear:
-        return "the degradation is not linear, and the learned method is for linear ones"
-    if type(likelihood) not in {noise.kind for noise in NOISES.values()}:
+        return "the degradation is not linear, where the learned method is not better in every case"
+    if type(likelihood) not in {Saturated, *(noise.kind for noise in NOISES.values())}:
         return f"the learned method was not measured on {type(likelihood).__name__} noise"
     channels = operator.initial(measurement.y).shape[1]
     if channels not in _COLORS:

@@ -1,0 +1,56 @@
+"""Non-linear measurements as the linear ones that they are near an estimate."""
+
+import torch
+
+from tests.cases import uniform
+from tests.end_to_end.conftest import scene
+from undegrade.core.measurement import Measurement
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.saturated import Saturated
+from undegrade.metrics.distortion import psnr
+from undegrade.operators.blur import Blur
+from undegrade.operators.identity import Identity
+from undegrade.operators.response import Response
+from undegrade.operators.response_curves import SRGB, Gamma
+from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.restorers.working_measurement import working_measurement
+
+BLUR = Blur(torch.ones(3, 3, dtype=torch.float64) / 9, "replicate")
+
+
+def test_behind_a_response_the_operator_is_the_blur_and_the_noise_a_map():
+    x, other = uniform(2, 3, 8, 7) + 0.05, uniform(2, 3, 8, 7, seed=1)
+    response = Response(Gamma(2.2))
+    y = response(BLUR(x))
+    near = working_measurement(Measurement(y, response @ BLUR, Gaussian(0.02)), x)
+    torch.testing.assert_close(near.operator(other), BLUR(other))
+    torch.testing.assert_close(near.y, BLUR(x))  # without noise, at the truth
+    slope = (response(BLUR(x) + 1e-6) - y) / 1e-6
+    torch.testing.assert_close(near.likelihood.std, 0.02 / slope, rtol=1e-4, atol=0)
+
+
+def test_a_linear_measurement_stays_as_it_is():
+    y = uniform(1, 3, 8, 7)
+    near = working_measurement(Measurement(y, BLUR, Gaussian(0.1)), uniform(1, 3, 8, 7, seed=1))
+    torch.testing.assert_close(near.y, y)
+    torch.testing.assert_close(near.likelihood.std, torch.full_like(y, 0.1))
+
+
+def test_a_clipped_entry_counts_only_while_it_is_not_reached():
+    y = torch.tensor([[[[1.0, 1.0, 0.5]]]], dtype=torch.float64)
+    x = torch.tensor([[[[2.0, 0.5, 0.5]]]], dtype=torch.float64)
+    near = working_measurement(Measurement(y, Identity(), Saturated(Gaussian(0.02))), x)
+    std = near.likelihood.std[0, 0, 0]
+    assert std[0].isinf()
+    torch.testing.assert_close(
+        std[1:], torch.full((2,), 0.02, dtype=torch.float64), rtol=0.1, atol=0
+    )
+    assert 0.98 < near.y[0, 0, 0, 1] < 1.05
+
+
+def test_shipped_weights_restore_behind_a_response():
+    x, response = scene(48, 40), Response(SRGB())
+    operator = response @ Blur(torch.ones(1, 7) / 7, "replicate") @ response.inverse
+    y = Gaussian(0.01).sample(operator(x), torch.Generator().manual_seed(0))
+    restored = RecurrentInference().restore(Measurement(y, operator, Gaussian(0.01))).x
+    assert psnr(restored, x) > psnr(y, x) + 3
