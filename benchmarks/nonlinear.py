@@ -23,7 +23,7 @@ from benchmarks import table
 from undegrade.degradations.jpeg import Jpeg
 from undegrade.metrics.luma import luma
 
-WEIGHTS = (0.5, 0.7, 1.0, 1.4)  # times 1.1/std
+WEIGHTS = (0.35, 0.7)  # times 1.1/std
 PEAK = 10.0
 STD = 0.02
 BLUR = ud.Blur(ud.motion_psf(length=11, angle=30), boundary="replicate")
@@ -144,9 +144,9 @@ def jpeg(folder: str, crop: int) -> list[table.Row]:
             white = ud.Measurement(y, ud.Identity(), ud.Gaussian(max(std, 1 / 255)))
             scores["file"].append(table.score(y, x))
             scores["denoised"].append(
-                peak(white, x, [f / max(std, 1 / 255) for f in (0.1, 0.2, 0.5, 1.0)])
+                peak(white, x, [f / max(std, 1 / 255) for f in (0.2, 0.5, 1.0)])
             )
-            scores["intervals"].append(peak(known.measurement(y), x, [1.0, 3.0, 10.0, 30.0]))
+            scores["intervals"].append(peak(known.measurement(y), x, [0.3, 1.0, 3.0]))
         rows.append({"quality": quality} | {name: table.mean(v) for name, v in scores.items()})
         print(rows[-1], flush=True)
     return rows

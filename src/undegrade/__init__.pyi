@@ -45,7 +45,6 @@ from .core.stopping import Verdict as Verdict
 from .core.stopping import any_of as any_of
 from .core.stopping import until as until
 from .degradations.degradation import Degradation as Degradation
-from .degradations.degradation import Scene as Scene
 from .degradations.description import read_description as read_description
 from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
@@ -160,6 +159,7 @@ from .restorers.weight import UnbiasedRisk as UnbiasedRisk
 from .restorers.weight import WeightRule as WeightRule
 from .restorers.weight_file import load_weights as load_weights
 from .restorers.wiener import Wiener as Wiener
+from .restorers.working_measurement import working_measurement as working_measurement
 from .solvers.active_set import ActiveSet as ActiveSet
 from .solvers.active_set import ActiveSetState as ActiveSetState
 from .solvers.active_set import inverse_hessian as inverse_hessian

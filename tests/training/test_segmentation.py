@@ -47,7 +47,8 @@ def test_the_command_trains_and_goes_on(folder, capsys):
 
 
 @pytest.mark.slow
-def test_it_learns_what_is_dark_and_what_is_bright(folder):
+@pytest.mark.usefixtures("folder")
+def test_it_learns_what_is_dark_and_what_is_bright():
     settings = SegmentationSettings(
         images=(Path("pictures"),), output=Path("out"), classes=("dark", "bright"),
         widths=(8, 8, 8, 8), batch=4, crop=(32, 48), iterations=150, average=0.9,

@@ -90,6 +90,11 @@ class NoiseModel(Likelihood):
         """Whether −log p is its own quadratic model, Σ precision(y)·(prediction − y)²/2."""
         return False
 
+    @property
+    def closed_form(self) -> bool:
+        """Whether prox and conjugate are formulas: elsewhere descent is quicker than they are."""
+        return True
+
     @abc.abstractmethod
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """Argmin over predictions u of −step·log p(y | u) + ½‖u − v‖²."""

@@ -93,6 +93,10 @@ class Rounded(NoiseModel):
         least = (factor * std).square().clamp(max=std.square().min())  # where the factor is below 1
         return Rounded(torch.maximum(variance, least).sqrt(), self.step, clipped=self.ends)
 
+    @property
+    def closed_form(self) -> bool:
+        return False
+
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         return self._interval(y).prox(v, per_sample(step, v))
 

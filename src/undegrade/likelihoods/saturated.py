@@ -77,6 +77,10 @@ class Saturated(NoiseModel):
     def stronger(self, factor: float) -> "Saturated":
         return Saturated(self.unclipped.stronger(factor).noise, self.top)
 
+    @property
+    def closed_form(self) -> bool:
+        return False
+
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         below = self.unclipped.prox(v, y, step)
         above = self._at_top(y).prox(v, per_sample(step, v))

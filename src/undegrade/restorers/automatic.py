@@ -9,7 +9,6 @@ from torch import Tensor
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
-from undegrade.likelihoods.saturated import Saturated
 from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
 from undegrade.restorers.variational import Variational
 
@@ -39,8 +38,9 @@ class Automatic:
 
     Learned where the degradation is linear, the noise of a known kind, and the picture has 1 or 3
     channels (3 behind an operator): see the tables in docs/learned.md. Behind a camera's response
-    `RecurrentInference` is better too (docs/nonlinear.md), behind a square it is not, and so the
-    choice is yours there. `choose` says which, and why. Pictures unlike photographs (text, diagrams, stars) may be better with `Variational`.
+    `RecurrentInference` is better too (docs/nonlinear.md), behind a square it is not: there the
+    choice is yours. `choose` says which, and why. Pictures unlike photographs (text, diagrams,
+    stars) may be better with `Variational`.
     """
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
@@ -60,7 +60,7 @@ def _obstacle(measurement: Measurement) -> str:
     operator, likelihood = measurement.operator, measurement.likelihood
     if not operator.linear:
         return "the degradation is not linear, where the learned method is not better in every case"
-    if type(likelihood) not in {Saturated, *(noise.kind for noise in NOISES.values())}:
+    if type(likelihood) not in {noise.kind for noise in NOISES.values()}:
         return f"the learned method was not measured on {type(likelihood).__name__} noise"
     channels = operator.initial(measurement.y).shape[1]
     if channels not in _COLORS:

@@ -56,8 +56,8 @@ class RecurrentInference:
             (within 0.03 dB), float32 elsewhere. Operators never see it, nor does float64 data.
         ensemble: mean over so many ways to lay the picture down (mirrored, turned): the more, the
             slower and the better, by 0.1 to 0.2 dB.
-        rounds: of linearization and restoration by shipped weights where the operator is not linear;
-            2 or 3 may help where x is linear light, and harm where it is encoded.
+        rounds: of linearization and restoration by shipped weights, where the operator is not
+            linear; 2 or 3 may help where x is linear light, and harm where it is encoded.
 
     Raises:
         ValueError: no round; `restore` of a picture with other than 1 or 3 channels, or with a file

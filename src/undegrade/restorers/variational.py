@@ -144,7 +144,7 @@ class Variational:
             enough = stop(residual=self.tolerance / 2, every=5)
             preconditioned = Objective(squares, prior, weight)
             return Plan(PreconditionedPrimalDual(), preconditioned, enough, _with_dual)
-        if well_posed or not noise.smooth:
+        if (well_posed and noise.closed_form) or not noise.smooth:
             return Plan(PrimalDual(), dualize(objective, x0, NEARBY), certain, _with_dual)
         # one remembered step is faster on photographs than more; the gain that the quadratic model
         # expects is a small part of what is still to come

@@ -16,7 +16,8 @@ def working_measurement(measurement: Measurement, x: Image) -> Measurement:
     With u = φ(x), J = φ′(x), s the slope and W the curvature of −log p at u, an entry measures
     Jx − s/W = Jx′ + noise of variance 1/W. Each row is then divided by its gain J1, so that flat
     pictures keep their brightness; behind a camera's response J′ is the blur itself, and the noise
-    a map that grows where the response is flat. An entry without gain or curvature (clipped) is lost.
+    a map that grows where the response is flat. An entry without gain or curvature (clipped) is
+    lost.
 
     References:
         McCullagh and Nelder, Generalized linear models (1989), section 2.5.

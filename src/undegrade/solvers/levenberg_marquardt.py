@@ -51,7 +51,7 @@ class LevenbergMarquardt:
     It converges super-linearly where the value at the solution is small or φ nearly linear, also
     where gradient steps crawl for bad scaling. Where φ′ = 0, as behind a clipped value, the prior
     and μ decide. For Huber's total variation on photographs `LBFGS` is quicker (docs/nonlinear.md):
-    the lagged parabolas of the prior hold the steps back. With a constraint, pixels that the box
+    its lagged parabolas hold the steps back. With a constraint, pixels that the box
     holds take a gradient step and the others the model's (two-metric projection).
 
     The residual is the decrease that the model expected of the last step, as a fraction of the
@@ -112,7 +112,8 @@ class LevenbergMarquardt:
             step = -solve(gradient, None)
             landed = x + step
         else:
-            scale = ratio(dot(gradient, gradient), dot(gradient, curved(gradient)))
+            along = ratio(dot(gradient, curved(gradient)), dot(gradient, gradient))
+            scale = ratio(torch.ones_like(mu), along + mu)
             _, landed = two_metric(problem.project, x, gradient, scale, solve)
             step = landed - x
         expected = -dot(gradient, step) - 0.5 * dot(step, curved(step))
@@ -177,7 +178,8 @@ def _judged(
     damping = torch.where(gain < _POOR, 2 * state.damping, damping)
     damping = torch.where(sound, damping, 4 * state.damping)
     magnitude = state.value.abs().clamp(min=torch.finfo(state.x.dtype).tiny)
-    promised = torch.where(expected.isfinite(), expected.clamp(min=0), math.inf) / magnitude
+    known = expected.isfinite() & ((expected > 0) | hidden)  # else the box bent the step uphill
+    promised = torch.where(known, expected.clamp(min=0), math.inf) / magnitude
     stuck = damping > _LARGEST  # a residual that no longer moves ends the iteration
     promised = torch.where(stuck, torch.inf, promised)
     damping = damping.clamp(max=2 * _LARGEST)
