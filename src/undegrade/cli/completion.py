@@ -48,6 +48,7 @@ def _words() -> Mapping[str, list[str]]:
         "benchmark": ["--images", "--degradations", "--methods", "--output", "--seed"],
         "train": ["--images", "--output", "--validate", "--iterations", "--seconds"],
         "demo": ["--output"],
+        "reproduce": ["--images", "--output", "--budget"],
         "completion": ["bash", "zsh", "fish"],
     }
     return {name: list(dict.fromkeys([*options.get(name, []), "--help"])) for name in COMMANDS}

@@ -54,6 +54,12 @@ def _demo(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _reproduce(args: Sequence[str]) -> int:
+    from undegrade.cli.reproduce import run
+
+    return run(args)
+
+
 def _completion(args: Sequence[str]) -> int:
     from undegrade.cli.completion import run
 
@@ -69,6 +75,7 @@ COMMANDS = {
     "benchmark": Command("score methods on a folder of pictures, as one table", _benchmark),
     "train": Command("train a learned method on a folder of pictures", _train),
     "demo": Command("degrade a photograph in five ways and restore it", _demo),
+    "reproduce": Command("run a published experiment: tables, curves, pictures", _reproduce),
     "completion": Command("print what makes bash, zsh or fish complete commands", _completion),
 }
 
