@@ -41,7 +41,7 @@ def _words() -> Mapping[str, list[str]]:
     """The options of each command; those of all methods, because any may be meant."""
     known = [f"--{field.name}" for field in fields(DegradationFlags)]
     settings = [flag for method in restorers().values() for flag in settings_of(method)]
-    restore = ["--output", "--degradation", "--method", "--reference", "--device"]
+    restore = ["--output", "--degradation", "--method", "--reference", "--device", "--resume"]
     options = {
         "degrade": [*known, "--seed"],
         "restore": [*restore, *known, *settings],

@@ -85,8 +85,9 @@ def main(args: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     try:
         return _dispatch(args)
-    except KeyboardInterrupt:
-        sys.stderr.write("undegrade: interrupted\n")
+    except KeyboardInterrupt as interruption:
+        how = f"; {interruption}" if str(interruption) else ""
+        sys.stderr.write(f"undegrade: interrupted{how}\n")
         return INTERRUPTED
     except BrokenPipeError:  # such as `undegrade methods | head`
         sys.stderr.close()

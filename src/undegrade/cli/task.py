@@ -4,15 +4,16 @@ import copy
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 
 from undegrade.cli.failure import in_words
 from undegrade.cli.inputs import Source
 from undegrade.cli.progress import Bar
-from undegrade.cli.results import Done
+from undegrade.cli.results import Done, result_name
 from undegrade.cli.source import DegradationSource, find_known
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement, Restorer
@@ -23,6 +24,7 @@ from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import level_found
 from undegrade.files.picture import Picture, read_image, read_picture, write_picture
 from undegrade.restorers.automatic import Automatic
+from undegrade.restorers.continued import Continued
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,7 @@ class Task:
         folder: of the results.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         noise_strength: factor of the level that is said or found.
+        resume: whether what an interrupted run left is gone on from, or removed.
 
     Raises:
         ValueError: fewer than 0 iterations; a factor that is not positive.
@@ -53,6 +56,7 @@ class Task:
     folder: Path = Path("restored")
     snapshots: int = 0
     noise_strength: float = 1.0
+    resume: bool = False
 
     def __post_init__(self) -> None:
         if self.snapshots < 0:
@@ -87,10 +91,18 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
         copy.deepcopy(measurement.likelihood).to(task.device),
     )
     truth = None if truth is None else truth.to(task.device)
-    observe = (bar.observe, *_snapshots(task, source, picture))
+    snapshots = _snapshots(task, source, picture)
     for label, method in task.methods.items():
         name, restorer, reason = _chosen(label, method, there)
-        restoration = evaluate(name, restorer, there, truth, observe, task.call)
+        path = task.folder / source.place / f"{result_name(source.path, name)}.checkpoint"
+        lasting, iterations = _lasting(restorer, path, resume=task.resume)
+        observe = (bar.observer(iterations, truth), *snapshots)
+        try:
+            restoration = evaluate(name, lasting, there, truth, observe, task.call)
+        except KeyboardInterrupt:
+            kept = f"--resume goes on from {path}" if path.exists() else ""
+            raise KeyboardInterrupt(kept) from None
+        path.unlink(missing_ok=True)
         if restoration.status is Status.DIVERGED:
             raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
         yield Done(
@@ -104,6 +116,17 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             reason=reason,
             note=note,
         )
+
+
+def _lasting(restorer: Restorer, path: Path, *, resume: bool) -> tuple[Restorer, int | None]:
+    """A method that takes long with a file of its own, and its iterations; others as they are."""
+    if not isinstance(restorer, Continued):
+        return restorer, None
+    if restorer.checkpoint is not None:
+        return restorer, restorer.iterations
+    if not resume:
+        path.unlink(missing_ok=True)
+    return replace(cast(Any, restorer), checkpoint=path), restorer.iterations
 
 
 def _chosen(name: str, method: Restorer, measurement: Measurement) -> tuple[str, Restorer, str]:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from undegrade.core.likelihood import Likelihood
-from undegrade.core.suggestion import did_you_mean
 from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.degradations.kernel_file import read_kernel
+from undegrade.degradations.suggestion import did_you_mean
 from undegrade.files.picture import read_image
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf

@@ -1,4 +1,4 @@
-"""Salt and pepper taken out without being told of it: the pictures of You, Zhu, Qu and Ma (2020)."""
+"""Salt and pepper taken out untold: the picture experiments of You, Zhu, Qu and Ma (2020)."""
 
 import functools
 import math
@@ -52,7 +52,7 @@ _SIZES = (
 @final
 @dataclass(frozen=True)
 class DoubleOverparametrizationExperiment:
-    """Figures 3 and 4: four pictures, half of whose entries are salt and pepper; 5: F16 by fraction.
+    """Figures 3 and 4: four pictures, half of their entries salt and pepper; 5: F16 by fraction.
 
     Deep image prior with squares and with absolute values, double over-parameterization from
     noise and from the learned start, each with its last and its best iterate; and what the learned

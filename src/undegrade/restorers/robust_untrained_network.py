@@ -8,7 +8,7 @@ from typing import Literal, final
 
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
-from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.solver import Observer, Result
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import Precision
 from undegrade.networks.skip import Padding
@@ -17,10 +17,10 @@ from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.robust_start import robust_start
 from undegrade.restorers.skip_drawing import skip_drawing
 from undegrade.restorers.untrained_network import watched
-from undegrade.solvers.averaged import Averaged, AveragedState
-from undegrade.solvers.difference_of_squares import HyperbolicMirror, rate_of_delay
-from undegrade.solvers.double_overparametrization import DoubleOverparametrization
-from undegrade.solvers.update_rule import Adam
+from undegrade.untrained.averaged import Averaged, AveragedState
+from undegrade.untrained.difference_of_squares import HyperbolicMirror, rate_of_delay
+from undegrade.untrained.double_overparametrization import DoubleOverparametrization
+from undegrade.untrained.update_rule import Adam
 
 _MAGNITUDE = 0.5  # corruption that the delay is given for: half of the range
 _SCALE = 1e-5  # where g and h start, as published
@@ -105,6 +105,4 @@ class RobustUntrainedNetwork:
         solver = Averaged(solver=double, decay=self.decay)
         problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         stop, observe = until(iterations=self.iterations), (watched, *observe)
-        if self.checkpoint is None:
-            return solve(solver, problem, x0, stop=stop, observe=observe)
         return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)

@@ -9,7 +9,7 @@ from torch import nn
 from undegrade.core.image import Image
 from undegrade.learned.autocast_cell import Precision, computing_dtype
 from undegrade.networks.skip import Correction, Padding, SkipNetwork
-from undegrade.solvers.drawing import Drawing
+from undegrade.untrained.drawing import Drawing
 
 _CHANNELS, _SKIP = 16, 4  # of the code, and of each skip connection
 # Copies that a layer's output makes of itself until the backward pass has used it, by count:

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, norm
-from undegrade.core.linear_algebra import impulse_response, random_signs
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
+from undegrade.linear_algebra.probes import impulse_response, random_signs
 from undegrade.operators.convolution import fast_size
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.spectrum import image_spectrum

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from undegrade.solvers.update_rule import Adam, SteepestDescent, UpdateRule
+from undegrade.untrained.update_rule import Adam, SteepestDescent, UpdateRule
 
 
 def _steps(rule: UpdateRule, gradients: torch.Tensor) -> torch.Tensor:
@@ -52,5 +52,5 @@ def test_steepest_descent_diminishes_geometrically():
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected (a rate|decays)"):
+    with pytest.raises(ValueError, match=r"expected (a rate|decays)"):
         wrong()

@@ -96,9 +96,8 @@ class Drawing:
             generator = torch.Generator().manual_seed(self.seed + count)
             shape = (1, self.channels, *code.shape[2:])
             noise = self.jitter * torch.randn(shape, generator=generator, dtype=code.dtype)
-            still = torch.zeros((), dtype=code.dtype)
-            noise = torch.cat((noise, still.expand(1, code.shape[1] - self.channels, *shape[2:])), 1)
-            code = code + noise.to(code)
+            random, guide = code.split((self.channels, code.shape[1] - self.channels), 1)
+            code = torch.cat((random + noise.to(code), guide), 1)
         return code.contiguous(memory_format=torch.channels_last)
 
     def _named(self, row: Tensor) -> Iterator[tuple[str, Tensor]]:

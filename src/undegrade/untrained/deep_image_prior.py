@@ -10,8 +10,8 @@ from torch import Tensor
 
 from undegrade.core.functional import Functional
 from undegrade.core.image import Image, PerSample, norm, ratio
-from undegrade.solvers.drawing import Drawing
-from undegrade.solvers.update_rule import Adam, UpdateRule
+from undegrade.untrained.drawing import Drawing
+from undegrade.untrained.update_rule import Adam, UpdateRule
 
 
 class DeepImagePriorState(NamedTuple):
@@ -55,7 +55,7 @@ class DeepImagePrior:
     def init(
         self, problem: Functional, x0: Image, near: DeepImagePriorState | None = None
     ) -> DeepImagePriorState:
-        """The network as it came, or as it is in `near`; x0 gives the size, and the guide if any."""
+        """The network as it came, or as it is in `near`; x0 gives the size, and the guide."""
         del problem
         unknown = x0.flatten(1)[:, 0] * 0 + math.inf
         parameters = self.drawing.parameters(x0) if near is None else near.parameters
