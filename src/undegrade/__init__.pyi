@@ -58,6 +58,7 @@ from .evaluation.restoration import evaluate as evaluate
 from .evaluation.restoration import restoration_of as restoration_of
 from .evaluation.section import Section as Section
 from .files.codecs import Form as Form
+from .files.levels import Levels as Levels
 from .files.metadata import Metadata as Metadata
 from .files.picture import Picture as Picture
 from .files.picture import read_image as read_image
@@ -65,6 +66,10 @@ from .files.picture import read_picture as read_picture
 from .files.picture import write_image as write_image
 from .files.picture import write_picture as write_picture
 from .kernels.camera_shake import camera_shake_psf as camera_shake_psf
+from .kernels.estimate import Estimate as Estimate
+from .kernels.estimate import estimate_kernel as estimate_kernel
+from .kernels.evidence import KernelEvidence as KernelEvidence
+from .kernels.evidence import kernel_evidence as kernel_evidence
 from .kernels.formulas import disk_psf as disk_psf
 from .kernels.formulas import gaussian_psf as gaussian_psf
 from .kernels.formulas import motion_psf as motion_psf

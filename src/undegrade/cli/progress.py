@@ -83,15 +83,15 @@ class Bar:
             first, now = first or iteration - 1, time.monotonic() - began
             if now - shown >= _EVERY and not self._rich.disable:
                 each = now / (iteration - first)  # a run that is continued begins late
-                words = _words(iteration, state, iterations, each, truth)
-                self._rich.update(self._task, detail="  ".join(words))
+                said = words(iteration, state, iterations, each, truth)
+                self._rich.update(self._task, detail="  ".join(said))
                 shown = now
             return {}
 
         return observe
 
 
-def _words(
+def words(
     iteration: int, state: State, iterations: int | None, each: float, truth: Image | None
 ) -> Iterator[str]:
     """What the line says: iteration, loss and variance where they mean something, PSNR, time."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from undegrade.cli.failure import in_words
 from undegrade.cli.inputs import Source
 from undegrade.cli.progress import Bar
+from undegrade.cli.reading import Reading
 from undegrade.cli.results import Done, result_name
 from undegrade.cli.source import DegradationSource, find_known
 from undegrade.core.image import Image, PerSample
@@ -22,7 +24,8 @@ from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import level_found
-from undegrade.files.picture import Picture, read_image, read_picture, write_picture
+from undegrade.files.levels import outside
+from undegrade.files.picture import Picture, write_picture
 from undegrade.restorers.automatic import Automatic
 from undegrade.restorers.continued import Continued
 
@@ -42,6 +45,7 @@ class Task:
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         noise_strength: factor of the level that is said or found.
         resume: whether what an interrupted run left is gone on from, or removed.
+        reading: how pictures are read.
 
     Raises:
         ValueError: fewer than 0 iterations; a factor that is not positive.
@@ -57,6 +61,7 @@ class Task:
     snapshots: int = 0
     noise_strength: float = 1.0
     resume: bool = False
+    reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         if self.snapshots < 0:
@@ -80,8 +85,10 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     except OSError as error:
         raise ValueError(in_words(error)) from error
     measurement = known.degradation.measurement(picture.pixels)
-    found = known.degradation.likelihood is None
-    note = level_found(measurement.likelihood) if found else ""
+    form, notes = picture.form, [known.note, *known.degradation.notes]
+    notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
+    if known.degradation.likelihood is None:
+        notes.append(level_found(measurement.likelihood))
     measurement = dataclasses.replace(
         measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
     )
@@ -114,7 +121,8 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             settings=vars(restorer),
             restoration=restoration,
             reason=reason,
-            note=note,
+            notes=tuple(note for note in notes if note),
+            along=_along(task, source, restoration.iterations),
         )
 
 
@@ -144,36 +152,51 @@ def _snapshots(task: Task, source: Source, picture: Picture) -> Sequence[Observe
         if iteration % task.snapshots == 0:
             folder, path = task.folder / source.place, source.path
             folder.mkdir(parents=True, exist_ok=True)
-            name = f"{path.stem}-{iteration:06d}{path.suffix}"
-            write_picture(folder / name, picture.with_pixels(state.x))
+            write_picture(folder / _name(path, iteration), picture.with_pixels(state.x))
         return {}
 
     return (keep,) if task.snapshots else ()
+
+
+def _name(path: Path, iteration: int) -> str:
+    """The file of a picture that is kept on the way."""
+    return f"{path.stem}-{iteration:06d}{path.suffix}"
+
+
+def _along(task: Task, source: Source, iterations: int) -> tuple[tuple[int, str], ...]:
+    """The iterations after which a picture was kept, and their files."""
+    every = range(task.snapshots, iterations + 1, task.snapshots) if task.snapshots else ()
+    return tuple((k, _name(source.path, k)) for k in every)
 
 
 def told(target: Path, done: Done) -> str:
     """A line about what was written, and before it why this method was taken."""
     r: Restoration = done.restoration
     why = f"{done.source.path}: {r.method}; {done.reason}\n" if done.reason else ""
-    note = f"  {done.note}\n" if done.note else ""
+    notes = "".join(f"  {note}\n" for note in done.notes)
     scored = "" if r.score.psnr is None else f"  {r.score.psnr:.2f} dB"
-    return f"{why}{target}{scored}  {r.seconds:.1f} s  {r.status.value}\n{note}"
+    return f"{why}{target}{scored}  {r.seconds:.1f} s  {r.status.value}\n{notes}"
 
 
 def _read(
     task: Task, source: Source
 ) -> tuple[Picture, DegradationSource, Path | None, Image | None]:
-    picture = read_picture(source.path)
+    picture = task.reading.picture(source.path)
     picture.form.suited_to(source.path)
     known = find_known(source.path, picture.pixels, task.described, task.flags)
     reference = task.reference
     if reference is not None and reference.is_dir():
         reference = reference / source.place / source.path.name
-    return picture, known, reference, None if reference is None else _truth(reference, known)
+    return picture, known, reference, _truth(task, reference, picture, known)
 
 
-def _truth(path: Path, known: DegradationSource) -> Image:
-    truth, (channels, height, width) = read_image(path), known.degradation.shape
+def _truth(
+    task: Task, path: Path | None, picture: Picture, known: DegradationSource
+) -> Image | None:
+    if path is None:
+        return None
+    truth = task.reading.beside(path, picture.form.dtype)
+    channels, height, width = known.degradation.shape
     if truth.shape[1:] != (channels, height, width):
         raise ValueError(
             f"the reference {path} has {truth.shape[2]}×{truth.shape[3]} pixels and "

@@ -46,8 +46,9 @@ class Record:
 class Result(Generic[S]):
     """The iterate that was kept, and how it was reached; status and iterations are per sample.
 
-    `chosen` has what the method decided by itself, such as the weight of its prior; x0 is where
-    the iteration began.
+    `chosen` has what the method decided by itself, such as the weight of its prior; `parts` what it
+    found beside x in the same units, such as the corruption that it took out; x0 is where the
+    iteration began.
     """
 
     x: Vector
@@ -58,6 +59,7 @@ class Result(Generic[S]):
     trace: tuple[Record, ...] = field(default=(), repr=False)
     chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
     x0: Vector | None = field(default=None, repr=False)
+    parts: Mapping[str, Vector] = field(default_factory=dict[str, Vector], repr=False)
 
     def _repr_html_(self) -> str:
         return above.html(self)

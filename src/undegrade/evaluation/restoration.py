@@ -39,6 +39,8 @@ class Restoration:
         chosen: what the method decided by itself, such as the weight of its prior.
         command: what repeats it.
         file: where it is stored, seen from the page that shows it.
+        parts: what the method found beside x, as pictures in which 0 is gray.
+        along: pictures on the way, by the iteration.
     """
 
     method: str
@@ -51,6 +53,8 @@ class Restoration:
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     command: str = ""
     file: str = ""
+    parts: Mapping[str, Image] = field(default_factory=dict[str, Image], repr=False)
+    along: Mapping[int, Image] = field(default_factory=dict[int, Image], repr=False)
 
 
 def score(x: Image, truth: Tensor | None) -> Score:
@@ -81,6 +85,7 @@ def restoration_of(
         score=score(result.x, truth),
         trace=result.trace,
         chosen={name: float(value[0]) for name, value in result.chosen.items()},
+        parts={name: 0.5 + 0.5 * v[:1].detach().cpu() for name, v in result.parts.items()},
     )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
@@ -86,7 +86,7 @@ class RobustUntrainedNetwork:
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
-        """The average picture; `result.state.inner.corruption` is what was taken out."""
+        """The average picture; `result.parts["removed"]` is what was taken out."""
         guided = self.start == "learned"
         x0 = robust_start(measurement) if guided else first_estimate(measurement)
         drawing = skip_drawing(
@@ -105,4 +105,5 @@ class RobustUntrainedNetwork:
         solver = Averaged(solver=double, decay=self.decay)
         problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         stop, observe = until(iterations=self.iterations), (watched, *observe)
-        return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
+        result = solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
+        return replace(result, parts={"removed": result.state.inner.corruption})
