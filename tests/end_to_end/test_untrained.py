@@ -12,7 +12,7 @@ from undegrade.core.stopping import State
 from undegrade.evaluation import restoration
 from undegrade.files.picture import read_image
 
-SMALL = "--method double-overparametrization --start noise --widths 3 4 --iterations 8 --delay 3"
+SMALL = "--method double-overparametrization --start noise --widths 3 4 --iterations 8 --delay 30"
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def test_without_resume_it_begins_anew(
 ) -> None:
     run("restore a.png --reference a.png", SMALL)
     interrupted.undo()
-    other = SMALL.replace("--delay 3", "--delay 4")
+    other = SMALL.replace("--delay 30", "--delay 40")
     status, _, err = run("restore a.png --resume", other)
     assert status == 2
     assert "another checkpoint than expected" in err
-    assert run("restore a.png", other)[0] == 0
+    assert run("restore a.png", other)[::2] == (0, "")
     assert list((folder / "restored").glob("*.checkpoint")) == []
 
 
