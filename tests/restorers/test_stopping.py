@@ -25,11 +25,11 @@ class Playing:
 
     def init(self, problem: Any, x0: Tensor, near: Shown | None = None) -> Shown:
         del problem, near
-        return Shown(x0, torch.zeros(len(x0)))
+        return Shown(x0, torch.ones(len(x0)))
 
     def step(self, problem: Any, state: Shown) -> Shown:
         del problem
-        k = int(state.residual[0])
+        k = int(state.residual[0]) - 1
         return Shown(self.pictures[k][None], state.residual + 1)
 
 
