@@ -155,7 +155,8 @@ def _watched(
     result: Result[Any] = restorer.restore(measurement, observe=(look,))
     last = float(psnr(result.state.x, x))
     at, best = max(curve, key=lambda point: point[1], default=(iterations, last))
-    row = head | {
+    row = {
+        **head,
         "iterations": str(iterations),
         "last": f"{last:.2f}",
         "best": f"{max(best, last):.2f}",
