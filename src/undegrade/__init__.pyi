@@ -198,4 +198,5 @@ from .untrained.patience import Patience as Patience
 from .untrained.update_rule import Adam as Adam
 from .untrained.update_rule import SteepestDescent as SteepestDescent
 from .untrained.update_rule import UpdateRule as UpdateRule
+from .untrained.windowed_variance import Window as Window
 from .untrained.windowed_variance import WindowedVariance as WindowedVariance
