@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from torch import Tensor
-
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
@@ -37,7 +35,7 @@ class Automatic:
     """The learned method where it was measured to be better, else total variation.
 
     Learned where the degradation is linear, the noise of a known kind, and the picture has 1 or 3
-    channels (3 behind an operator): see the tables in docs/learned.md. `choose` says which, and
+    channels: see the tables in docs/learned.md. `choose` says which, and
     why. Pictures unlike photographs (text, diagrams, stars) may be better with `Variational`.
     """
 
@@ -63,11 +61,4 @@ def _obstacle(measurement: Measurement) -> str:
     channels = operator.initial(measurement.y).shape[1]
     if channels not in _COLORS:
         return f"the learned method is for 1 or 3 channels, and there are {channels}"
-    if _gray(measurement.y) and shipped(measurement).stem != "denoising":
-        return "the picture is gray, and behind an operator the learned method is for color"
     return ""
-
-
-def _gray(y: Tensor) -> bool:
-    """Whether all channels are the same, but for rounding."""
-    return bool(((y - y[:, :1]).abs() <= 1 / 255).all())
