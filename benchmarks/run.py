@@ -14,6 +14,7 @@ NAMES = (
     "tv_denoising",
     "tv_protocols",
     "compare_deconvolution",
+    "kernel_families",
     "analytic_deep_prior_1d",
     "learned_speed",
     "learned_denoising",

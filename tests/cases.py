@@ -14,7 +14,6 @@ from undegrade.bilevel.maid import MAID, BarzilaiBorwein
 from undegrade.bilevel.optimality import ProximalStep
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
-from undegrade.core.least_squares import LeastSquares
 from undegrade.core.likelihood import Likelihood, NoiseModel
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
@@ -25,6 +24,7 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
@@ -52,20 +52,20 @@ from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariat
 from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.shared_noise import Channelwise
 from undegrade.solvers.active_set import ActiveSet, inverse_hessian
-from undegrade.solvers.averaged import Averaged
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
-from undegrade.solvers.deep_image_prior import DeepImagePrior
-from undegrade.solvers.difference_of_squares import FactorDescent, HyperbolicMirror
-from undegrade.solvers.double_overparametrization import DoubleOverparametrization
-from undegrade.solvers.drawing import Drawing
 from undegrade.solvers.dualized import Dualized, Stack
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
-from undegrade.solvers.low_rank_plus_sparse import LowRankPlusSparse
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import PrimalDual
 from undegrade.solvers.proximal_gradient import ProximalGradient
-from undegrade.solvers.update_rule import SteepestDescent
+from undegrade.untrained.averaged import Averaged
+from undegrade.untrained.deep_image_prior import DeepImagePrior
+from undegrade.untrained.difference_of_squares import FactorDescent, HyperbolicMirror
+from undegrade.untrained.double_overparametrization import DoubleOverparametrization
+from undegrade.untrained.drawing import Drawing
+from undegrade.untrained.low_rank_plus_sparse import LowRankPlusSparse
+from undegrade.untrained.update_rule import SteepestDescent
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:

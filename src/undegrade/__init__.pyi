@@ -21,7 +21,6 @@ from .core.functional import Proximable as Proximable
 from .core.image import Image as Image
 from .core.image import PerSample as PerSample
 from .core.image import Vector as Vector
-from .core.least_squares import LeastSquares as LeastSquares
 from .core.likelihood import Likelihood as Likelihood
 from .core.likelihood import NoiseModel as NoiseModel
 from .core.measurement import Measurement as Measurement
@@ -38,8 +37,6 @@ from .core.solver import Solver as Solver
 from .core.solver import advance as advance
 from .core.solver import solve as solve
 from .core.stopping import AnyOf as AnyOf
-from .core.stopping import Best as Best
-from .core.stopping import Patience as Patience
 from .core.stopping import State as State
 from .core.stopping import Status as Status
 from .core.stopping import Until as Until
@@ -60,6 +57,7 @@ from .evaluation.restoration import evaluate as evaluate
 from .evaluation.restoration import restoration_of as restoration_of
 from .evaluation.section import Section as Section
 from .files.codecs import Form as Form
+from .files.levels import Levels as Levels
 from .files.metadata import Metadata as Metadata
 from .files.picture import Picture as Picture
 from .files.picture import read_image as read_image
@@ -67,6 +65,10 @@ from .files.picture import read_picture as read_picture
 from .files.picture import write_image as write_image
 from .files.picture import write_picture as write_picture
 from .kernels.camera_shake import camera_shake_psf as camera_shake_psf
+from .kernels.estimate import Estimate as Estimate
+from .kernels.estimate import estimate_kernel as estimate_kernel
+from .kernels.evidence import KernelEvidence as KernelEvidence
+from .kernels.evidence import kernel_evidence as kernel_evidence
 from .kernels.formulas import disk_psf as disk_psf
 from .kernels.formulas import gaussian_psf as gaussian_psf
 from .kernels.formulas import motion_psf as motion_psf
@@ -87,6 +89,7 @@ from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.rounding import rounded as rounded
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
+from .linear_algebra.least_squares import LeastSquares as LeastSquares
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
 from .metrics.distortion import without_border as without_border
@@ -145,31 +148,13 @@ from .restorers.wiener import Wiener as Wiener
 from .solvers.active_set import ActiveSet as ActiveSet
 from .solvers.active_set import ActiveSetState as ActiveSetState
 from .solvers.active_set import inverse_hessian as inverse_hessian
-from .solvers.averaged import Averaged as Averaged
-from .solvers.averaged import AveragedState as AveragedState
-from .solvers.averaged import OutputVariance as OutputVariance
 from .solvers.conjugate_gradient import ConjugateGradient as ConjugateGradient
 from .solvers.conjugate_gradient import ConjugateGradientState as ConjugateGradientState
-from .solvers.deep_image_prior import DeepImagePrior as DeepImagePrior
-from .solvers.deep_image_prior import DeepImagePriorState as DeepImagePriorState
-from .solvers.difference_of_squares import FactorDescent as FactorDescent
-from .solvers.difference_of_squares import HyperbolicMirror as HyperbolicMirror
-from .solvers.difference_of_squares import SparseRule as SparseRule
-from .solvers.difference_of_squares import rate_of_delay as rate_of_delay
-from .solvers.double_overparametrization import (
-    DoubleOverparametrization as DoubleOverparametrization,
-)
-from .solvers.double_overparametrization import (
-    DoubleOverparametrizationState as DoubleOverparametrizationState,
-)
-from .solvers.drawing import Drawing as Drawing
 from .solvers.dualized import dualize as dualize
 from .solvers.gradient_descent import GradientDescent as GradientDescent
 from .solvers.gradient_descent import GradientDescentState as GradientDescentState
 from .solvers.lbfgs import LBFGS as LBFGS
 from .solvers.lbfgs import LBFGSState as LBFGSState
-from .solvers.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
-from .solvers.low_rank_plus_sparse import LowRankPlusSparseState as LowRankPlusSparseState
 from .solvers.preconditioned_primal_dual import PreconditionedPrimalDual as PreconditionedPrimalDual
 from .solvers.preconditioned_primal_dual import (
     PreconditionedPrimalDualState as PreconditionedPrimalDualState,
@@ -179,11 +164,31 @@ from .solvers.primal_dual import PrimalDual as PrimalDual
 from .solvers.primal_dual import PrimalDualState as PrimalDualState
 from .solvers.proximal_gradient import ProximalGradient as ProximalGradient
 from .solvers.proximal_gradient import ProximalGradientState as ProximalGradientState
-from .solvers.update_rule import Adam as Adam
-from .solvers.update_rule import SteepestDescent as SteepestDescent
-from .solvers.update_rule import UpdateRule as UpdateRule
 from .training.mixture import Mixture as Mixture
 from .training.mixture import Task as Task
 from .training.settings import TrainingSettings as TrainingSettings
 from .training.train import Progress as Progress
 from .training.train import train as train
+from .untrained.averaged import Averaged as Averaged
+from .untrained.averaged import AveragedState as AveragedState
+from .untrained.averaged import OutputVariance as OutputVariance
+from .untrained.deep_image_prior import DeepImagePrior as DeepImagePrior
+from .untrained.deep_image_prior import DeepImagePriorState as DeepImagePriorState
+from .untrained.difference_of_squares import FactorDescent as FactorDescent
+from .untrained.difference_of_squares import HyperbolicMirror as HyperbolicMirror
+from .untrained.difference_of_squares import SparseRule as SparseRule
+from .untrained.difference_of_squares import rate_of_delay as rate_of_delay
+from .untrained.double_overparametrization import (
+    DoubleOverparametrization as DoubleOverparametrization,
+)
+from .untrained.double_overparametrization import (
+    DoubleOverparametrizationState as DoubleOverparametrizationState,
+)
+from .untrained.drawing import Drawing as Drawing
+from .untrained.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
+from .untrained.low_rank_plus_sparse import LowRankPlusSparseState as LowRankPlusSparseState
+from .untrained.patience import Best as Best
+from .untrained.patience import Patience as Patience
+from .untrained.update_rule import Adam as Adam
+from .untrained.update_rule import SteepestDescent as SteepestDescent
+from .untrained.update_rule import UpdateRule as UpdateRule

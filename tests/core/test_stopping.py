@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tests.core.test_solver import RESIDUALS, X0, Halving
 from undegrade.core.solver import advance, solve
-from undegrade.core.stopping import Patience, State, Status, Stop, Until, any_of, until
+from undegrade.core.stopping import State, Status, Stop, Until, any_of, until
+from undegrade.untrained.patience import Patience
 
 NEVER = until(iterations=10**6)
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tests.cases import OPERATORS, OperatorCase, uniform
 from undegrade.core.image import dot, norm, per_sample
-from undegrade.core.linear_algebra import squared_norm
 from undegrade.core.operator import LinearOperator, Operator
+from undegrade.linear_algebra.power_iteration import squared_norm
 from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 

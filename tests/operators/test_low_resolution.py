@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.cases import uniform
-from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.degradations.flags import DegradationFlags
+from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.low_resolution import LowResolution

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from tests.cases import uniform
-from undegrade.core.linear_algebra import impulse_response
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
 from undegrade.core.stopping import Status
@@ -13,6 +12,7 @@ from undegrade.kernels.formulas import gaussian_psf, motion_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.linear_algebra.probes import impulse_response
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tests.cases import uniform
-from undegrade.core.least_squares import LeastSquares
 from undegrade.core.objective import Objective
 from undegrade.core.solver import solve
 from undegrade.core.stopping import Status, until
 from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.operators.blur import Blur
 from undegrade.operators.mask import Mask
 from undegrade.priors.box import Box

@@ -12,8 +12,9 @@ from undegrade.bilevel.lower_level import LowerLevel
 from undegrade.bilevel.optimality import Problem, Theta, hessian
 from undegrade.core.functional import Functional
 from undegrade.core.image import PerSample, Vector
-from undegrade.core.linear_algebra import Map, squared_norm
 from undegrade.core.stopping import Until, Verdict
+from undegrade.linear_algebra.conjugate_gradient import Map
+from undegrade.linear_algebra.power_iteration import squared_norm
 
 _MARGIN = 1.05  # power iteration estimates a norm from below
 

@@ -10,8 +10,8 @@ from undegrade.bilevel.lower_level import LowerLevel
 from undegrade.bilevel.optimality import NO_DEPENDENCE, Theta, pulled
 from undegrade.core.functional import Functional
 from undegrade.core.image import PerSample, Vector
-from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.core.solver import advance
+from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 
 
 class Evaluation(NamedTuple):

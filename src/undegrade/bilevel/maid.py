@@ -18,10 +18,10 @@ from undegrade.bilevel.optimality import Theta, hessian, pulled
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.functional import Functional
 from undegrade.core.image import PerSample, Vector, dot, norm, per_sample, ratio, select
-from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.core.objective import Objective
 from undegrade.core.solver import solve
 from undegrade.core.stopping import State, Until
+from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 
 Problem = Objective[Bilevel, Functional]
 

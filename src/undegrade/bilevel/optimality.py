@@ -10,8 +10,9 @@ from torch import Tensor
 
 from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import PerSample, Vector, norm
-from undegrade.core.linear_algebra import Map, random_signs
 from undegrade.core.objective import Objective
+from undegrade.linear_algebra.conjugate_gradient import Map
+from undegrade.linear_algebra.probes import random_signs
 
 Problem = Objective[Any, Any]
 Theta: TypeAlias = Float[Tensor, "m *p"]

@@ -11,6 +11,7 @@ from tyro import conf
 from undegrade.cli.dispatch import COMMANDS
 from undegrade.cli.methods import settings_of
 from undegrade.cli.parsing import parse
+from undegrade.cli.reading import Reading
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.restorers import restorers
 
@@ -39,7 +40,8 @@ def run(args: Sequence[str]) -> int:
 
 def _words() -> Mapping[str, list[str]]:
     """The options of each command; those of all methods, because any may be meant."""
-    known = [f"--{field.name}" for field in fields(DegradationFlags)]
+    groups = (*fields(DegradationFlags), *fields(Reading))
+    known = [f"--{field.name.replace('_', '-')}" for field in groups]
     settings = [flag for method in restorers().values() for flag in settings_of(method)]
     restore = ["--output", "--degradation", "--method", "--reference", "--device"]
     options = {

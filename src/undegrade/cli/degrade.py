@@ -10,10 +10,11 @@ import torch
 from tyro import conf
 
 from undegrade.cli.parsing import parse
+from undegrade.cli.reading import Reading
 from undegrade.degradations.description import write_description
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.files.atomic import appearing_in
-from undegrade.files.picture import read_picture, write_picture
+from undegrade.files.picture import write_picture
 
 
 @final
@@ -24,12 +25,14 @@ class Degrade:
     Arguments:
         input: the picture to degrade.
         output: the degraded picture; its description has .json appended to this name.
+        reading: how the picture is read.
         known: the degradation.
         seed: decides the noise, the mask and a random kernel.
     """
 
     input: Annotated[Path, conf.Positional, conf.arg(metavar="IN")]
     output: Annotated[Path, conf.Positional, conf.arg(metavar="OUT")]
+    reading: Annotated[Reading, conf.OmitArgPrefixes] = field(default_factory=Reading)
     known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
         default_factory=DegradationFlags
     )
@@ -51,7 +54,7 @@ def degrade(command: Degrade) -> None:
     """
     source, target = command.input, command.output
     refuse_overwriting(target, [source])
-    picture = read_picture(source)
+    picture = command.reading.picture(source)
     form = replace(picture.form, palette=False).suited_to(target)  # 256 colors are no noise
     generator = torch.Generator().manual_seed(command.seed)
     degradation = command.known.draw(picture.pixels.shape, generator)

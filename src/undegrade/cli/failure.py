@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from undegrade.core.suggestion import did_you_mean
+from undegrade.degradations.suggestion import did_you_mean
 
 FAILED, INTERRUPTED = 2, 130
 

@@ -16,6 +16,7 @@ from undegrade.cli.inputs import Source, find_sources
 from undegrade.cli.methods import method_class, read_method, settings_of
 from undegrade.cli.parsing import parse
 from undegrade.cli.progress import Bar
+from undegrade.cli.reading import Reading
 from undegrade.cli.results import Results, result_name
 from undegrade.cli.source import read_known
 from undegrade.cli.task import Task, restored, told
@@ -48,6 +49,7 @@ class Restore(Generic[M]):
         reference: the truth, or a folder that has it under the same names; scores are against it.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         device: that computes: cpu, cuda (an NVIDIA GPU), cuda:1, mps (an Apple GPU).
+        reading: how pictures are read.
         known: what is known of the degradation.
         settings: of the method.
     """
@@ -60,6 +62,7 @@ class Restore(Generic[M]):
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE|DIR")] = None
     snapshots: Annotated[int, conf.arg(metavar="N")] = 0
     device: Annotated[str, conf.arg(metavar="NAME")] = "cpu"
+    reading: Annotated[Reading, conf.OmitArgPrefixes] = field(default_factory=Reading)
     known: Annotated[DegradationFlags, conf.OmitArgPrefixes] = field(
         default_factory=DegradationFlags
     )
@@ -91,6 +94,7 @@ def run(args: Sequence[str]) -> int:
         folder=command.output,
         snapshots=command.snapshots,
         noise_strength=command.noise_strength,
+        reading=command.reading,
     )
     return restore(task, find_sources(command.inputs), command.output)
 

@@ -11,7 +11,9 @@ from typing import Any, final, overload
 import torch
 
 from undegrade.cli.inputs import SETTINGS, Source, read_entries
+from undegrade.cli.reading import Reading
 from undegrade.cli.source import DegradationSource
+from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.solver import Record
 from undegrade.core.stopping import Status
@@ -19,10 +21,11 @@ from undegrade.degradations.description import degradation_from, description_of
 from undegrade.evaluation.restoration import Restoration, Score
 from undegrade.evaluation.section import Section, noise_in_words
 from undegrade.files.atomic import appearing_in
-from undegrade.files.picture import Picture, read_image, write_picture
+from undegrade.files.picture import Picture, write_picture
 from undegrade.files.tables import read_rows, write_settings, write_trace
 
 Entry = Mapping[str, Any]
+_ANY_SIZE = 1e5  # megapixels: it was read before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class Done:
         settings: of the method.
         restoration: by this method.
         reason: why this method was taken, where the program chose it.
-        note: what to say of the noise where its level was estimated; else nothing.
+        notes: what else to say, such as the level of noise that was found.
     """
 
     source: Source
@@ -49,7 +52,7 @@ class Done:
     settings: Mapping[str, object]
     restoration: Restoration
     reason: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def result_name(source: Path, method: str) -> str:
@@ -115,6 +118,12 @@ class Results:
             "trace": f"{output}.csv",
             "reference": None if reference is None else self._seen(reference),
             "known": done.known.source,
+            "notes": list(done.notes),
+            "samples": {
+                "type": done.picture.form.dtype,
+                "black": done.picture.form.levels.black,
+                "white": done.picture.form.levels.white,
+            },
             "noise": noise_in_words(done.likelihood),
             "method": r.method,
             "settings": dict(done.settings),
@@ -163,20 +172,30 @@ class _Sections(Sequence[Section]):
         first = entries[0]
         blur = degradation_from(first["degradation"]).blur
         known = dict.fromkeys(f"Known: {e['known']}; {e['noise']}" for e in entries)
-        references = [self._folder / e["reference"] for e in entries if e["reference"]]
+        references = [
+            e["reference"]
+            for e in entries
+            if e["reference"] and (self._folder / e["reference"]).exists()
+        ]
         return Section(
             title=Path(first["input"]).name,
             known=". ".join(known),
-            y=read_image(self._folder / first["input"]),
+            y=self._pixels(first["input"], first),
             restorations=tuple(self._restoration(entry) for entry in entries),
-            truth=read_image(references[0]) if references and references[0].exists() else None,
+            truth=self._pixels(references[0], first) if references else None,
             kernel=None if blur is None else blur.psf,
         )
+
+    def _pixels(self, file: str, entry: Entry) -> Image:
+        """A file by the levels that the run of an entry took."""
+        said = entry.get("samples", {"type": "", "black": 0.0, "white": None})
+        reading = Reading(black=said["black"], white=said["white"], largest=_ANY_SIZE)
+        return reading.beside(self._folder / file, said["type"])
 
     def _restoration(self, entry: Entry) -> Restoration:
         return Restoration(
             method=entry["method"],
-            x=read_image(self._folder / entry["output"]),
+            x=self._pixels(entry["output"], entry),
             status=Status[entry["status"].upper()],
             iterations=entry["iterations"],
             seconds=entry["seconds"],

@@ -6,15 +6,20 @@ from pathlib import Path
 from undegrade.core.image import Image
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.description import read_description
+from undegrade.degradations.estimated_blur import with_blur_told_by
 from undegrade.degradations.flags import DegradationFlags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DegradationSource:
-    """A degradation and its source: the name of a description, or the flags that were given."""
+    """A degradation and its source: the name of a description, or the flags that were given.
+
+    The note tells what of it was found in the picture.
+    """
 
     degradation: Degradation
     source: str
+    note: str = ""
 
 
 def find_known(
@@ -40,8 +45,10 @@ def find_known(
     flags = " ".join(specification.words)
     if not flags and beside.exists():
         return read_known(beside)
+    specification, note = with_blur_told_by(y, specification)
     degradation = specification.build(specification.image_shape(y.shape))
-    return DegradationSource(degradation=degradation, source=flags or "noise of an unknown level")
+    said = ", ".join(part for part in (flags, note) if part) or "noise of an unknown level"
+    return DegradationSource(degradation=degradation, source=said, note=note)
 
 
 def read_known(path: Path) -> DegradationSource:

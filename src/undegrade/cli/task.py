@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from undegrade.cli.failure import in_words
 from undegrade.cli.inputs import Source
 from undegrade.cli.progress import Bar
+from undegrade.cli.reading import Reading
 from undegrade.cli.results import Done
 from undegrade.cli.source import DegradationSource, find_known
 from undegrade.core.image import Image, PerSample
@@ -21,7 +23,8 @@ from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import level_found
-from undegrade.files.picture import Picture, read_image, read_picture, write_picture
+from undegrade.files.levels import outside
+from undegrade.files.picture import Picture, write_picture
 from undegrade.restorers.automatic import Automatic
 
 
@@ -39,6 +42,7 @@ class Task:
         folder: of the results.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         noise_strength: factor of the level that is said or found.
+        reading: how pictures are read.
 
     Raises:
         ValueError: fewer than 0 iterations; a factor that is not positive.
@@ -53,6 +57,7 @@ class Task:
     folder: Path = Path("restored")
     snapshots: int = 0
     noise_strength: float = 1.0
+    reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
         if self.snapshots < 0:
@@ -76,8 +81,10 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     except OSError as error:
         raise ValueError(in_words(error)) from error
     measurement = known.degradation.measurement(picture.pixels)
-    found = known.degradation.likelihood is None
-    note = level_found(measurement.likelihood) if found else ""
+    form, notes = picture.form, [known.note, *known.degradation.notes]
+    notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
+    if known.degradation.likelihood is None:
+        notes.append(level_found(measurement.likelihood))
     measurement = dataclasses.replace(
         measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
     )
@@ -102,7 +109,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             settings=vars(restorer),
             restoration=restoration,
             reason=reason,
-            note=note,
+            notes=tuple(note for note in notes if note),
         )
 
 
@@ -132,25 +139,30 @@ def told(target: Path, done: Done) -> str:
     """A line about what was written, and before it why this method was taken."""
     r: Restoration = done.restoration
     why = f"{done.source.path}: {r.method}; {done.reason}\n" if done.reason else ""
-    note = f"  {done.note}\n" if done.note else ""
+    notes = "".join(f"  {note}\n" for note in done.notes)
     scored = "" if r.score.psnr is None else f"  {r.score.psnr:.2f} dB"
-    return f"{why}{target}{scored}  {r.seconds:.1f} s  {r.status.value}\n{note}"
+    return f"{why}{target}{scored}  {r.seconds:.1f} s  {r.status.value}\n{notes}"
 
 
 def _read(
     task: Task, source: Source
 ) -> tuple[Picture, DegradationSource, Path | None, Image | None]:
-    picture = read_picture(source.path)
+    picture = task.reading.picture(source.path)
     picture.form.suited_to(source.path)
     known = find_known(source.path, picture.pixels, task.described, task.flags)
     reference = task.reference
     if reference is not None and reference.is_dir():
         reference = reference / source.place / source.path.name
-    return picture, known, reference, None if reference is None else _truth(reference, known)
+    return picture, known, reference, _truth(task, reference, picture, known)
 
 
-def _truth(path: Path, known: DegradationSource) -> Image:
-    truth, (channels, height, width) = read_image(path), known.degradation.shape
+def _truth(
+    task: Task, path: Path | None, picture: Picture, known: DegradationSource
+) -> Image | None:
+    if path is None:
+        return None
+    truth = task.reading.beside(path, picture.form.dtype)
+    channels, height, width = known.degradation.shape
     if truth.shape[1:] != (channels, height, width):
         raise ValueError(
             f"the reference {path} has {truth.shape[2]}×{truth.shape[3]} pixels and "

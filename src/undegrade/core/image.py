@@ -39,7 +39,7 @@ def round_up(size: int, divisor: int) -> int:
     return -(-size // divisor) * divisor
 
 
-def select(mask: Bool[Tensor, "b"], x: Tensor, y: Tensor) -> Tensor:
+def select(mask: Bool[Tensor, "b"], x: Tensor, y: float | Tensor) -> Tensor:
     """The samples of x where the mask is true, those of y elsewhere."""
     return torch.where(mask.reshape(-1, *(1,) * (x.ndim - 1)), x, y)
 

@@ -39,6 +39,7 @@ class Degradation:
         mask: the entries seen, in the size of the measurement.
         likelihood: the noise; None where there is none, or where it is not known.
         bits: of the file that holds the measurement, clipped to [0, 1]; None keeps it as it is.
+        notes: what was assumed, a sentence each; no description holds them.
 
     Raises:
         ValueError: the parts do not fit the shape or each other.
@@ -50,6 +51,7 @@ class Degradation:
     mask: Mask | None = None
     likelihood: Likelihood | None = None
     bits: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.shape) < 1:
@@ -115,7 +117,7 @@ class Degradation:
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
         y, likelihood = self._without_the_lost(y), self.likelihood
         if likelihood is None:
-            likelihood = unknown_noise(y, self.operator, self.bits or 8)  # most files have 8 bits
+            likelihood = unknown_noise(y, self.operator, self.bits)
         return Measurement(y, self.operator, likelihood)
 
     def _without_the_lost(self, y: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from undegrade.core.likelihood import Likelihood
-from undegrade.core.suggestion import did_you_mean
 from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.degradations.kernel_file import read_kernel
+from undegrade.degradations.suggestion import did_you_mean
 from undegrade.files.picture import read_image
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
@@ -21,6 +21,7 @@ from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
+ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
 _LARGEST = 255  # pixels per side of a kernel given by a formula
 
 _FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
@@ -40,7 +41,8 @@ class DegradationFlags:
     Arguments:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
             in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
-            of several).
+            of several). `restore` also takes estimate:disk, estimate:gaussian, estimate:motion, or
+            with a start as estimate:disk:4: the parameters are told by the picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are.
@@ -60,7 +62,7 @@ class DegradationFlags:
     bits: int | None = None
 
     def __post_init__(self) -> None:
-        self._likelihood()
+        _ = self.likelihood
         if self.downsample not in (None, 2, 3, 4):
             raise ValueError(f"downsample must be 2, 3 or 4, got {self.downsample}")
         fraction = self._fraction_lost()
@@ -95,7 +97,7 @@ class DegradationFlags:
             blur=blur,
             downsample=downsample,
             mask=self._mask(count, maskless.measured_shape, generator),
-            likelihood=self._likelihood(),
+            likelihood=self.likelihood,
             bits=self.bits,
         )
 
@@ -121,7 +123,9 @@ class DegradationFlags:
     def _downsample(self) -> Downsample | None:
         return None if self.downsample is None else Downsample(self.downsample)
 
-    def _likelihood(self) -> Likelihood | None:
+    @property
+    def likelihood(self) -> Likelihood | None:
+        """The noise that was said; None where nothing was."""
         if self.noise is None:
             return None
         kind, _, number = self.noise.partition(":")
@@ -157,6 +161,8 @@ class DegradationFlags:
 
 def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
     kind, *numbers = text.split(":")
+    if kind == ESTIMATE:
+        raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
     if kind == "shake":
         return _shake(text, numbers, count, generator)
     if kind not in _FORMULAS:

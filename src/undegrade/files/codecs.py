@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from undegrade.files.complaint import in_short
 from undegrade.files.foreign import explained
+from undegrade.files.levels import AS_TYPED, Levels
 from undegrade.files.metadata import NO_METADATA, Metadata, metadata_of, tiff_tags
 from undegrade.files.png import read_header, read_png16, write_png16
 from undegrade.files.tiff import TIFF_SIGNATURES, is_deep_tiff, read_tiff, silenced, write_tiff
@@ -77,12 +78,14 @@ class Form:
         dtype: of one sample: uint8, uint16, float16, float32 or float64.
         palette: whether at most 256 colors are listed and the pixels name them.
         metadata: what the file says beside its pixels.
+        levels: what its samples mean.
     """
 
     format: str
     dtype: str = "uint8"
     palette: bool = False
     metadata: Metadata = NO_METADATA
+    levels: Levels = AS_TYPED
 
     def __post_init__(self) -> None:
         if self.dtype not in _DTYPES[self.format]:
@@ -101,7 +104,8 @@ class Form:
         known = _DTYPES[format]
         dtype = self.dtype if self.dtype in known else known[min(1, len(known) - 1)]
         palette = self.palette and format in ("PNG", "TIFF", "BMP")
-        return Form(format, dtype, palette, self.metadata)
+        levels = self.levels if dtype == self.dtype else AS_TYPED
+        return Form(format, dtype, palette, self.metadata, levels)
 
 
 def format_of(path: Path) -> str:

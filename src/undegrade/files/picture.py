@@ -20,6 +20,7 @@ from undegrade.files.codecs import (
     read_samples,
     write_samples,
 )
+from undegrade.files.levels import AS_TYPED, Levels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,14 +55,18 @@ def _resized(alpha: Tensor, height: int, width: int) -> Tensor:
     return functional.pad(cut, tuple(max(p, 0) for p in pad), mode="replicate")
 
 
-def read_picture(path: str | Path, *, largest: int = LARGEST) -> Picture:
+def read_picture(
+    path: str | Path, *, largest: int = LARGEST, levels: Levels | None = None
+) -> Picture:
     """Read a PNG, JPEG, TIFF, BMP or WebP, upright as its EXIF orientation says.
 
-    Integer samples of n bits are divided by 2ⁿ − 1; floating point is taken as it is.
+    Integer samples of n bits are divided by 2ⁿ − 1, floating point is taken as it is, unless
+    `levels` say which values are black and white.
 
     Arguments:
         path: of the file.
         largest: the most pixels that are read; a larger picture is refused.
+        levels: the sample values of black and white.
 
     Raises:
         OSError: there is no such file, or it cannot be opened.
@@ -71,22 +76,21 @@ def read_picture(path: str | Path, *, largest: int = LARGEST) -> Picture:
     if not path.exists():
         raise FileNotFoundError(2, f"there is no file {path}")
     samples, form = read_samples(path, largest)
-    values = torch.from_numpy(samples).permute(2, 0, 1)[None]
-    values = values.to(torch.float32, memory_format=torch.contiguous_format)
-    if np.issubdtype(samples.dtype, np.integer):
-        values.div_(np.iinfo(samples.dtype).max)
-    elif not bool(torch.isfinite(values).all()):
+    form = form if levels is None else dataclasses.replace(form, levels=levels)
+    values = torch.from_numpy(samples).permute(2, 0, 1)[None].contiguous()
+    count = values.shape[1] - 1 + values.shape[1] % 2
+    colors = form.levels.decoded(values[:, :count], samples.dtype)
+    if not bool(torch.isfinite(colors).all()):
         raise ValueError(f"{path} has pixels that are not finite (NaN or infinite)")
-    colors = values.shape[1] - 1 + values.shape[1] % 2
-    alpha = values[:, colors:].clone() if colors < values.shape[1] else None
-    return Picture(values[:, :colors], alpha, form)
+    alpha = values[:, count:] if count < values.shape[1] else None
+    return Picture(colors, None if alpha is None else AS_TYPED.decoded(alpha, samples.dtype), form)
 
 
 def write_picture(path: str | Path, picture: Picture) -> None:
     """Write a picture in its own form, or the nearest one that the suffix of the path allows.
 
-    Integer forms clip to [0, 1] and round; floating point is written as it is. The file appears
-    whole or not at all.
+    Integer forms clip to what they hold and round; floating point is written as it is. The file
+    appears whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
@@ -98,17 +102,17 @@ def write_picture(path: str | Path, picture: Picture) -> None:
         raise ValueError(f"expected one image of 1 or 3 channels, got {tuple(pixels.shape)}")
     if not bool(torch.isfinite(pixels).all()):
         raise ValueError(f"{path} is not written: the image has NaN or infinite pixels")
-    values = pixels if picture.alpha is None else torch.cat((pixels, picture.alpha.to(pixels)), 1)
+    dtype = np.dtype(form.dtype)
+    samples = form.levels.encoded(pixels.detach().cpu(), dtype)
+    if picture.alpha is not None:
+        alpha = AS_TYPED.encoded(picture.alpha.detach().cpu(), dtype)
+        samples = torch.cat((samples, alpha), 1)
     with replacing(path) as file:
-        write_samples(file, _samples(values, form.dtype), form)
+        write_samples(file, _as_samples(samples, dtype), form)
 
 
-def _samples(values: Image, dtype: str) -> Samples:
-    values = values.detach().cpu()[0].permute(1, 2, 0)
-    if dtype.startswith("float"):
-        return values.contiguous().numpy().astype(dtype)
-    values = values.clamp(0, 1).mul_(np.iinfo(dtype).max).round_()
-    return np.ascontiguousarray(values.numpy().astype(dtype))
+def _as_samples(values: Tensor, dtype: np.dtype) -> Samples:
+    return np.ascontiguousarray(values[0].permute(1, 2, 0).numpy().astype(dtype))
 
 
 def read_image(path: str | Path) -> Image:

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from undegrade.core.image import Image, PerSample, per_sample, ratio
-from undegrade.core.linear_algebra import conjugate_gradient, impulse_response
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
+from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
+from undegrade.linear_algebra.probes import impulse_response
 
 FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
 _ENOUGH = 1e-4  # of the residual: what conjugate gradients may leave, far below what is visible

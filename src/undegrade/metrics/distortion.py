@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from undegrade.core.image import Image, PerSample
+from undegrade.core.image import Image, PerSample, per_sample
 
 _WINDOW = 11  # pixels; the Gaussian window of the definition of SSIM
 
@@ -12,13 +12,18 @@ _WINDOW = 11  # pixels; the Gaussian window of the definition of SSIM
 def psnr(x: Image, reference: Tensor) -> PerSample:
     """Peak signal-to-noise ratio −10 log₁₀ mean (x − reference)² in dB, x clipped to [0, 1].
 
-    Identical images have ∞. The mean over a data set is that of the values in dB.
+    Where the reference leaves [0, 1], x is clipped to the range that holds both, whose width is the
+    peak then. Identical images have ∞. The mean over a data set is that of the values in dB.
 
     Raises:
         ValueError: the shapes differ.
     """
     _check(x, reference)
-    return -10 * (x.clamp(0, 1) - reference).square().flatten(1).mean(1).log10()
+    low = per_sample(reference.flatten(1).amin(1).clamp(max=0), x)
+    high = per_sample(reference.flatten(1).amax(1).clamp(min=1), x)
+    inside = torch.minimum(torch.maximum(x, low), high)
+    error = ((inside - reference) / (high - low)).square()
+    return -10 * error.flatten(1).mean(1).log10()
 
 
 def ssim(x: Image, reference: Tensor) -> PerSample:

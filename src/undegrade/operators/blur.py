@@ -5,7 +5,7 @@ from typing import final, get_args
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.gram import Gram, frequencies
+from undegrade.core.gram import Gram
 from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator
 from undegrade.operators.cache import Cache
@@ -17,6 +17,7 @@ from undegrade.operators.convolution import (
     is_fast,
     transfer_function,
 )
+from undegrade.operators.diagonal import frequencies
 from undegrade.operators.padding import Boundary, fold, pad
 
 _DIRECT_ENTRIES = 25  # measured: up to 5×5 sums are faster than transforms, at 7×7 equal

@@ -5,9 +5,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.gram import Diagonal, Gram
+from undegrade.core.gram import Gram
 from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator
+from undegrade.operators.diagonal import Diagonal
 
 
 @final

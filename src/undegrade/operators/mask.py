@@ -5,9 +5,10 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.gram import Diagonal, Gram
+from undegrade.core.gram import Gram
 from undegrade.core.image import Image, ratio
 from undegrade.core.operator import LinearOperator
+from undegrade.operators.diagonal import Diagonal
 
 _WINDOW = (0.125, 0.375, 0.375, 0.125)  # binomial, close to a Gaussian
 _SATURATION = 8.0  # an eighth of a window seen is enough to believe its mean

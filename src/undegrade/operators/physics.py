@@ -5,9 +5,10 @@ from typing import Protocol, final, runtime_checkable
 
 from torch import Tensor, nn
 
-from undegrade.core.gram import Diagonal, Gram
+from undegrade.core.gram import Gram
 from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator, Operator
+from undegrade.operators.diagonal import Diagonal
 from undegrade.operators.function import Function
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from undegrade.core.functional import Proximable
 from undegrade.core.image import PerSample, dot, per_sample
-from undegrade.core.linear_algebra import conjugate_gradient
 from undegrade.core.operator import LinearOperator
+from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 
 
 @final

@@ -7,11 +7,11 @@ from typing import Any, final
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
-from undegrade.core.least_squares import LeastSquares
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Objective
 from undegrade.core.solver import Observer, Result, advance, solve
 from undegrade.core.stopping import until
+from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate

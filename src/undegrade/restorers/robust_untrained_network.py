@@ -14,10 +14,10 @@ from undegrade.restorers.continued import solve_continued
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.skip_drawing import skip_drawing
 from undegrade.restorers.untrained_network import watched
-from undegrade.solvers.averaged import Averaged, AveragedState
-from undegrade.solvers.difference_of_squares import HyperbolicMirror, rate_of_delay
-from undegrade.solvers.double_overparametrization import DoubleOverparametrization
-from undegrade.solvers.update_rule import Adam
+from undegrade.untrained.averaged import Averaged, AveragedState
+from undegrade.untrained.difference_of_squares import HyperbolicMirror, rate_of_delay
+from undegrade.untrained.double_overparametrization import DoubleOverparametrization
+from undegrade.untrained.update_rule import Adam
 
 _MAGNITUDE = 0.5  # corruption that the delay is given for: half of the range
 _SCALE = 1e-5  # where g and h start, as published

@@ -7,7 +7,7 @@ import torch
 
 from undegrade.core.image import Image
 from undegrade.networks.skip import Padding, SkipNetwork
-from undegrade.solvers.drawing import Drawing
+from undegrade.untrained.drawing import Drawing
 
 _CHANNELS, _SKIP = 16, 4  # of the code, and of each skip connection
 # Copies that a layer's output makes of itself until the backward pass has used it, by count:

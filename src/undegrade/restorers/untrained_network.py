@@ -10,16 +10,17 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.solver import Observer, Result, solve
-from undegrade.core.stopping import Patience, any_of, until
+from undegrade.core.stopping import any_of, until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.networks.skip import Padding
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.skip_drawing import skip_drawing
-from undegrade.solvers.averaged import Averaged, AveragedState, OutputVariance
-from undegrade.solvers.deep_image_prior import DeepImagePrior
-from undegrade.solvers.update_rule import Adam
+from undegrade.untrained.averaged import Averaged, AveragedState, OutputVariance
+from undegrade.untrained.deep_image_prior import DeepImagePrior
+from undegrade.untrained.patience import Patience
+from undegrade.untrained.update_rule import Adam
 
 Loss = Literal["likelihood", "gaussian", "laplace"]
 # Adam does not see the scale of a loss; with a prior beside it, give the likelihood

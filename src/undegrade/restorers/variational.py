@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, norm, ratio
-from undegrade.core.least_squares import LeastSquares
 from undegrade.core.likelihood import NoiseModel
-from undegrade.core.linear_algebra import random_signs
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import State, Stop, until
+from undegrade.linear_algebra.least_squares import LeastSquares
+from undegrade.linear_algebra.probes import random_signs
 from undegrade.priors.box import Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, ratio
-from undegrade.core.linear_algebra import random_signs
+from undegrade.linear_algebra.probes import random_signs
 
 Predict = Callable[[PerSample], Tensor]
 """Weight ↦ φ(x̂), the prediction of the image restored with that weight, from where it last was."""

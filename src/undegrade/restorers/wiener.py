@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, dot, norm, per_sample, ratio, select
-from undegrade.core.linear_algebra import (
-    ConjugateGradientState,
-    conjugate_gradient_step,
-    impulse_response,
-    random_signs,
-)
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
+from undegrade.linear_algebra.conjugate_gradient import (
+    ConjugateGradientState,
+    conjugate_gradient_step,
+)
+from undegrade.linear_algebra.probes import impulse_response, random_signs
 from undegrade.operators.convolution import fast_size
 from undegrade.restorers.initial import complete, first_estimate
 from undegrade.restorers.spectrum import image_spectrum

@@ -7,10 +7,10 @@ from typing import NamedTuple, final
 import torch
 
 from undegrade.core.image import PerSample, Vector, norm
-from undegrade.core.linear_algebra import ConjugateGradientState as Linear
-from undegrade.core.linear_algebra import conjugate_gradient_step
 from undegrade.core.objective import Smooth
 from undegrade.core.stopping import State
+from undegrade.linear_algebra.conjugate_gradient import ConjugateGradientState as Linear
+from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient_step
 from undegrade.solvers.refusal import refuse_constraint
 
 

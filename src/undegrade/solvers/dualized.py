@@ -9,9 +9,9 @@ from torch import Tensor
 from undegrade.core.functional import Composite, Convex
 from undegrade.core.image import Image, PerSample, followed, per_sample
 from undegrade.core.likelihood import NoiseModel
-from undegrade.core.linear_algebra import squared_norm
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator
+from undegrade.linear_algebra.power_iteration import squared_norm
 
 Flat = Float[Tensor, "b n"]
 

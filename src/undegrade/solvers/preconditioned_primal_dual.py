@@ -11,9 +11,9 @@ from torch import Tensor
 
 from undegrade.core.functional import Composite
 from undegrade.core.image import Image, PerSample, norm, per_sample
-from undegrade.core.least_squares import LeastSquares
-from undegrade.core.linear_algebra import impulse_response
 from undegrade.core.objective import Objective
+from undegrade.linear_algebra.least_squares import LeastSquares
+from undegrade.linear_algebra.probes import impulse_response
 from undegrade.solvers.primal_dual import DualState, dual_start
 from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives
 

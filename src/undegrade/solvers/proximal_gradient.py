@@ -8,9 +8,9 @@ import torch
 
 from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import PerSample, Vector, dot, norm, per_sample
-from undegrade.core.linear_algebra import squared_norm
 from undegrade.core.objective import Objective
 from undegrade.core.stopping import State
+from undegrade.linear_algebra.power_iteration import squared_norm
 from undegrade.solvers.refusal import refuse_constraint
 
 Problem = Objective[Functional, Proximable]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from undegrade.solvers.update_rule import Adam, SteepestDescent, UpdateRule
+from undegrade.untrained.update_rule import Adam, SteepestDescent, UpdateRule
 
 
 def _steps(rule: UpdateRule, gradients: torch.Tensor) -> torch.Tensor:

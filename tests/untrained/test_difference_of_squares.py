@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from undegrade.solvers.difference_of_squares import (
+from undegrade.untrained.difference_of_squares import (
     FactorDescent,
     HyperbolicMirror,
     SparseRule,

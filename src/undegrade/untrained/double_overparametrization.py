@@ -10,9 +10,9 @@ from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, dot, norm, ratio
 from undegrade.core.objective import Fidelity
-from undegrade.solvers.difference_of_squares import HyperbolicMirror, SparseRule
-from undegrade.solvers.drawing import Drawing
-from undegrade.solvers.update_rule import Adam, UpdateRule
+from undegrade.untrained.difference_of_squares import HyperbolicMirror, SparseRule
+from undegrade.untrained.drawing import Drawing
+from undegrade.untrained.update_rule import Adam, UpdateRule
 
 
 class DoubleOverparametrizationState(NamedTuple):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, norm, per_sample, ratio
 from undegrade.core.objective import Fidelity
-from undegrade.solvers.difference_of_squares import hyperbolic
+from undegrade.untrained.difference_of_squares import hyperbolic
 
 
 class LowRankPlusSparseState(NamedTuple):

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from undegrade.core.functional import Functional
 from undegrade.core.image import Image, PerSample, norm, ratio
-from undegrade.solvers.drawing import Drawing
-from undegrade.solvers.update_rule import Adam, UpdateRule
+from undegrade.untrained.drawing import Drawing
+from undegrade.untrained.update_rule import Adam, UpdateRule
 
 
 class DeepImagePriorState(NamedTuple):

@@ -11,7 +11,7 @@ from undegrade.core.stopping import until
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.identity import Identity
 from undegrade.operators.sensing import Sensing
-from undegrade.solvers.low_rank_plus_sparse import LowRankPlusSparse
+from undegrade.untrained.low_rank_plus_sparse import LowRankPlusSparse
 
 _SMALL = 5e-5  # misfit at which the last digits no longer matter to a tolerance of 1e-2
 

@@ -8,14 +8,13 @@ from torch import Tensor
 
 from tests.cases import uniform
 from undegrade.core.image import norm, ratio
-from undegrade.core.linear_algebra import (
+from undegrade.linear_algebra.conjugate_gradient import (
     ConjugateGradientState,
     conjugate_gradient,
     conjugate_gradient_step,
-    impulse_response,
-    random_signs,
-    squared_norm,
 )
+from undegrade.linear_algebra.power_iteration import squared_norm
+from undegrade.linear_algebra.probes import impulse_response, random_signs
 
 SHAPE = (3, 2, 3, 4)
 
