@@ -83,9 +83,10 @@ class UnbiasedRisk:
         from_here, from_there = path(y), path(y + self.probe * deviation * random_signs(y, _PROBE))
 
         def along_probe(prediction: Tensor) -> PerSample:
-            # the difference of two of these is small: hence a sum in double precision
+            # The difference of two of these is small: hence sums in double precision. Rows are
+            # summed in their own, where they are: Apple's GPUs have no other.
             along = precision.sqrt() * random_signs(y, _PROBE) * prediction
-            return along.flatten(1).sum(1, dtype=torch.float64)
+            return along.sum(-1).to("cpu", torch.float64).flatten(1).sum(1)
 
         def risk(weight: PerSample) -> PerSample:
             # one prediction at a time: on large pictures memory is what is short
