@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Annotated, Any, final
 
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Objective
+from undegrade.core.ranges import COUNT, POSITIVE, TOLERANCE, check_ranges
 from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import until
 from undegrade.linear_algebra.least_squares import LeastSquares
@@ -47,11 +48,14 @@ class Quadratic:
         ValueError: the degradation is not linear.
     """
 
-    weight: float | None = None
+    weight: Annotated[float | None, POSITIVE] = None
     rule: WeightRule = UnbiasedRisk()
-    tolerance: float = 1e-4
-    iterations: int = 200
+    tolerance: Annotated[float, TOLERANCE] = 1e-4
+    iterations: Annotated[int, COUNT] = 200
     nonnegative: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)

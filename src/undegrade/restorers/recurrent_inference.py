@@ -5,7 +5,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 import torch
 
@@ -13,6 +13,7 @@ from undegrade.core.gram import Gram
 from undegrade.core.image import Image, PerSample, select
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
+from undegrade.core.ranges import Range, check_ranges
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
@@ -63,10 +64,13 @@ class RecurrentInference:
     """
 
     weights: Path | None = None
-    steps: int | None = None
-    tile: int = 768
+    steps: Annotated[int | None, Range(1, 1000)] = None
+    tile: Annotated[int, Range(32, 100_000)] = 768
     precision: Precision = "auto"
     ensemble: Literal[1, 2, 4, 8] = 1
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()

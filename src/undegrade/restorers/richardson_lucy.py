@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from undegrade.core.image import Image, PerSample, per_sample, ratio
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator
+from undegrade.core.ranges import COUNT, TOLERANCE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
 from undegrade.restorers.initial import complete, first_estimate
@@ -46,9 +47,12 @@ class RichardsonLucy:
         ValueError: the degradation is not linear.
     """
 
-    background: float | None = None
-    tolerance: float = 1.0
-    iterations: int = 200
+    background: Annotated[float | None, Range(0, 1e12)] = None
+    tolerance: Annotated[float, TOLERANCE] = 1.0
+    iterations: Annotated[int, COUNT] = 200
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement).clamp(min=0).mean((1, 2, 3))

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from undegrade.core.likelihood import NoiseModel
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import Operator
+from undegrade.core.ranges import COUNT, POSITIVE, TOLERANCE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import State, Stop, until
 from undegrade.linear_algebra.least_squares import LeastSquares
@@ -92,13 +93,16 @@ class Variational:
             steps where the likelihood has a kink).
     """
 
-    weight: float | None = None
+    weight: Annotated[float | None, POSITIVE] = None
     rule: WeightRule = UnbiasedRisk()
     coupling: Coupling = "vectorial"
-    smoothing: float = 0.004
-    tolerance: float = 1e-4
-    iterations: int = 500
+    smoothing: Annotated[float, Range(0, 1e6)] = 0.004
+    tolerance: Annotated[float, TOLERANCE] = 1e-4
+    iterations: Annotated[int, COUNT] = 500
     nonnegative: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from undegrade.core.image import Image, PerSample, dot, norm, per_sample, ratio, select
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.ranges import COUNT, TOLERANCE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
 from undegrade.linear_algebra.conjugate_gradient import (
@@ -56,9 +57,12 @@ class Wiener:
         ValueError: the degradation is no convolution.
     """
 
-    margin: int = 16
-    tolerance: float = 0.05
-    iterations: int = 30
+    margin: Annotated[int, Range(0, 1000)] = 16
+    tolerance: Annotated[float, TOLERANCE] = 0.05
+    iterations: Annotated[int, COUNT] = 30
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
