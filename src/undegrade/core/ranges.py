@@ -14,11 +14,11 @@ class Range:
     Stands in the annotation of a field, as in `steps: Annotated[int, Range(1, 1000)] = 8`.
     """
 
-    least: float
-    most: float
+    least: float | int
+    most: float | int
     excluded: bool = False
 
-    def __contains__(self, value: float) -> bool:
+    def __contains__(self, value: float | int) -> bool:
         return (self.least < value if self.excluded else self.least <= value) and value <= self.most
 
     def __str__(self) -> str:
