@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, final
+from typing import Annotated, Literal, final
 
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import Precision
@@ -73,15 +74,18 @@ class RobustUntrainedNetwork:
     """
 
     start: Begin = "learned"
-    delay: float = 200.0
-    leak: float = 0.05
+    delay: Annotated[float, POSITIVE] = 200.0
+    leak: Annotated[float, Range(0, 1)] = 0.05
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
-    iterations: int = 2000
+    iterations: Annotated[int, COUNT] = 2000
     precision: Precision = "auto"
-    decay: float = 0.99
+    decay: Annotated[float, Range(0, 1)] = 0.99
     seed: int = 0
     checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()

@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 from undegrade.core.functional import Functional
 from undegrade.core.image import PerSample
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result
 from undegrade.core.stopping import Stop, any_of, until
 from undegrade.learned.autocast_cell import Precision
@@ -76,18 +77,21 @@ class UntrainedNetwork:
     """
 
     loss: Loss = "likelihood"
-    weight: float = 0.0
+    weight: Annotated[float, Range(0, 1e12)] = 0.0
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
-    iterations: int = 5000
+    iterations: Annotated[int, COUNT] = 5000
     stopping: Stopping = "variance"
-    window: int = 100
-    patience: int = 1000
-    rate: float = 0.01
-    decay: float = 0.99
+    window: Annotated[int, Range(2, 100000)] = 100
+    patience: Annotated[int, COUNT] = 1000
+    rate: Annotated[float, POSITIVE] = 0.01
+    decay: Annotated[float, Range(0, 1)] = 0.99
     seed: int = 0
     precision: Precision = "auto"
     checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
