@@ -1,5 +1,6 @@
 """One picture, restored by one method after the other."""
 
+import contextlib
 import copy
 import dataclasses
 import math
@@ -95,11 +96,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     measurement = dataclasses.replace(
         measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
     )
-    there = Measurement(
-        measurement.y.to(task.device),
-        copy.deepcopy(measurement.operator).to(task.device),
-        copy.deepcopy(measurement.likelihood).to(task.device),
-    )
+    there = _moved(measurement, task.device)
     truth = None if truth is None else truth.to(task.device)
     snapshots = _snapshots(task, source, picture)
     for label, method in task.methods.items():
@@ -107,12 +104,8 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
         path = task.folder / source.place / f"{result_name(source.path, name)}.checkpoint"
         lasting, iterations = _lasting(restorer, path, resume=task.resume)
         observe = (bar.observer(iterations, truth), *snapshots)
-        try:
+        with _left_where_interrupted(path):
             restoration = evaluate(name, lasting, there, truth, observe, task.call)
-        except KeyboardInterrupt:
-            kept = f"--resume goes on from {path}" if path.exists() else ""
-            raise KeyboardInterrupt(kept) from None
-        path.unlink(missing_ok=True)
         if restoration.status is Status.DIVERGED:
             raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
         yield Done(
@@ -127,6 +120,26 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             notes=tuple(n for n in (*notes, misfit_in_words(restoration.misfit)) if n),
             along=_along(task, source, restoration.iterations),
         )
+
+
+def _moved(measurement: Measurement, device: torch.device) -> Measurement:
+    """A copy of a measurement on a device."""
+    return Measurement(
+        measurement.y.to(device),
+        copy.deepcopy(measurement.operator).to(device),
+        copy.deepcopy(measurement.likelihood).to(device),
+    )
+
+
+@contextlib.contextmanager
+def _left_where_interrupted(path: Path) -> Iterator[None]:
+    """A checkpoint is of use to a run that was interrupted, which says so, and to no other."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"--resume goes on from {path}" if path.exists() else ""
+        raise KeyboardInterrupt(kept) from None
+    path.unlink(missing_ok=True)
 
 
 def _lasting(restorer: Restorer, path: Path, *, resume: bool) -> tuple[Restorer, int | None]:
