@@ -4,7 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -132,7 +132,7 @@ def _moved(measurement: Measurement, device: torch.device) -> Measurement:
 
 
 @contextlib.contextmanager
-def _left_where_interrupted(path: Path) -> Iterator[None]:
+def _left_where_interrupted(path: Path) -> Generator[None]:
     """A checkpoint is of use to a run that was interrupted, which says so, and to no other."""
     try:
         yield
