@@ -1,20 +1,13 @@
 """How large an error to expect of the estimate at each move of a splitting method."""
 
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from undegrade.core.image import PerSample
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """τₖ, the root-mean-square error expected of the estimate before move k."""
-
-    def errors(self, std: PerSample, steps: int) -> Float[Tensor, "n b"]: ...
 
 
 @final
