@@ -139,6 +139,7 @@ from .restorers.initial import first_estimate as first_estimate
 from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
+from .restorers.richardson_lucy import RichardsonLucy as RichardsonLucy
 from .restorers.robust_untrained_network import RobustUntrainedNetwork as RobustUntrainedNetwork
 from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
 from .restorers.variational import Variational as Variational

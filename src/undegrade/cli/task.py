@@ -21,8 +21,9 @@ from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer
 from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
+from undegrade.degradations.kernel_doubt import kernel_doubt
 from undegrade.evaluation.restoration import Restoration, evaluate
-from undegrade.evaluation.section import level_found
+from undegrade.evaluation.section import level_found, misfit_in_words
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
 from undegrade.restorers.automatic import Automatic
@@ -85,6 +86,8 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
     if known.degradation.likelihood is None:
         notes.append(level_found(measurement.likelihood))
+    std = float(measurement.likelihood.noise.precision(measurement.y).mean().rsqrt())
+    notes.append(kernel_doubt(known.degradation, measurement.y, std))
     measurement = dataclasses.replace(
         measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
     )
@@ -109,7 +112,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             settings=vars(restorer),
             restoration=restoration,
             reason=reason,
-            notes=tuple(note for note in notes if note),
+            notes=tuple(n for n in (*notes, misfit_in_words(restoration.misfit)) if n),
         )
 
 

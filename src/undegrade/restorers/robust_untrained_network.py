@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Annotated, final
 
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
 from undegrade.networks.skip import Padding
@@ -58,14 +59,17 @@ class RobustUntrainedNetwork:
         to another picture or other settings.
     """
 
-    delay: float = 200.0
+    delay: Annotated[float, POSITIVE] = 200.0
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
-    iterations: int = 2000
-    rate: float = 0.01
-    decay: float = 0.99
+    iterations: Annotated[int, COUNT] = 2000
+    rate: Annotated[float, POSITIVE] = 0.01
+    decay: Annotated[float, Range(0, 1)] = 0.99
     seed: int = 0
     checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()

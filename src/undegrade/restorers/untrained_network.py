@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from typing import Annotated, Any, Literal, final
 
 from undegrade.core.functional import Functional
 from undegrade.core.image import PerSample
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import any_of, until
 from undegrade.likelihoods.gaussian import Gaussian
@@ -61,14 +62,17 @@ class UntrainedNetwork:
     """
 
     loss: Loss = "likelihood"
-    weight: float = 0.0
+    weight: Annotated[float, Range(0, 1e12)] = 0.0
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
-    iterations: int = 5000
-    patience: int = 1000
-    rate: float = 0.01
-    decay: float = 0.99
+    iterations: Annotated[int, COUNT] = 5000
+    patience: Annotated[int, COUNT] = 1000
+    rate: Annotated[float, POSITIVE] = 0.01
+    decay: Annotated[float, Range(0, 1)] = 0.99
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, final, runtime_checkable
+from typing import Annotated, Protocol, TypeVar, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, ratio
+from undegrade.core.ranges import POSITIVE, Range, check_ranges
 from undegrade.linear_algebra.probes import random_signs
 
 Predict = Callable[[PerSample], Tensor]
@@ -74,8 +75,11 @@ class UnbiasedRisk:
         evaluations: most weights that are tried.
     """
 
-    probe: float = 0.1
-    evaluations: int = 14
+    probe: Annotated[float, POSITIVE] = 0.1
+    evaluations: Annotated[int, Range(3, 1000)] = 14
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1)
@@ -83,9 +87,10 @@ class UnbiasedRisk:
         from_here, from_there = path(y), path(y + self.probe * deviation * random_signs(y, _PROBE))
 
         def along_probe(prediction: Tensor) -> PerSample:
-            # the difference of two of these is small: hence a sum in double precision
+            # The difference of two of these is small: hence sums in double precision. Rows are
+            # summed in their own, where they are: Apple's GPUs have no other.
             along = precision.sqrt() * random_signs(y, _PROBE) * prediction
-            return along.flatten(1).sum(1, dtype=torch.float64)
+            return along.sum(-1).to("cpu", torch.float64).flatten(1).sum(1)
 
         def risk(weight: PerSample) -> PerSample:
             # one prediction at a time: on large pictures memory is what is short
@@ -115,8 +120,11 @@ class Discrepancy:
         evaluations: most weights that are tried.
     """
 
-    factor: float = 1.0
-    evaluations: int = 10
+    factor: Annotated[float, POSITIVE] = 1.0
+    evaluations: Annotated[int, Range(1, 1000)] = 10
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1).clamp(min=1)
