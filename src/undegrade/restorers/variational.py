@@ -208,4 +208,5 @@ def _usual_weight(precision: Tensor) -> PerSample:
 def _gain(operator: Operator, x: Image) -> PerSample:
     """√(‖Jδ‖²/‖δ‖²) for random signs δ: how much of white noise φ lets through."""
     signs = random_signs(x, 1)
+    # an operator that lets nothing through must not make the search begin at 0
     return (norm(operator.linearize(x)[1](signs)) / norm(signs)).clamp(min=1e-3)
