@@ -60,6 +60,12 @@ def _demo(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _reproduce(args: Sequence[str]) -> int:
+    from undegrade.cli.reproduce import run
+
+    return run(args)
+
+
 def _completion(args: Sequence[str]) -> int:
     from undegrade.cli.completion import run
 
@@ -78,6 +84,7 @@ COMMANDS = {
         "train a segmentation network on pictures with label maps", _train_segmentation
     ),
     "demo": Command("degrade a photograph in five ways and restore it", _demo),
+    "reproduce": Command("run a published experiment: tables, curves, pictures", _reproduce),
     "completion": Command("print what makes bash, zsh or fish complete commands", _completion),
 }
 
@@ -87,8 +94,9 @@ def main(args: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     try:
         return _dispatch(args)
-    except KeyboardInterrupt:
-        sys.stderr.write("undegrade: interrupted\n")
+    except KeyboardInterrupt as interruption:
+        how = f"; {interruption}" if str(interruption) else ""
+        sys.stderr.write(f"undegrade: interrupted{how}\n")
         return INTERRUPTED
     except BrokenPipeError:  # such as `undegrade methods | head`
         sys.stderr.close()

@@ -25,6 +25,7 @@ from undegrade.operators.padding import Boundary
 ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
 _LARGEST = 255  # pixels per side of a kernel given by a formula
 
+_OF_THE_RANGE = ("STD", "SCALE")  # units of noise that are those of the picture
 _REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
 
 _BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file (.npy, .mat)"
@@ -38,7 +39,8 @@ class DegradationFlags:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
             in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
             of several). `restore` also takes estimate:disk, estimate:gaussian, estimate:motion, or
-            with a start as estimate:disk:4: the parameters are told by the picture.
+            with a start as estimate:disk:4, or a range as disk:3..6: the parameters are told by the
+            picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are.
@@ -160,7 +162,13 @@ class DegradationFlags:
             raise ValueError(
                 f"expected {form} with {form.count(':')} number(s), got {self.noise!r}"
             )
-        return noise(*(number_in(number, form, self.noise) for number in numbers))
+        levels = [number_in(number, form, self.noise) for number in numbers]
+        if noise.unit in _OF_THE_RANGE and levels[0] > 1:
+            raise ValueError(
+                f"the noise {self.noise} is larger than the range of a picture, which is from 0 to "
+                f"1; did you mean {levels[0]:g}/255, {kind}:{levels[0] / 255:.2g}?"
+            )
+        return noise(*levels)
 
     def _fraction_lost(self) -> float | None:
         """The fraction; None where there is no mask, or one from a file."""
@@ -185,9 +193,15 @@ class DegradationFlags:
         return Mask(chance >= fraction)
 
 
+def is_range(blur: str) -> bool:
+    """Whether a blur is a formula with a range of numbers, such as disk:3..6."""
+    kind, _, numbers = blur.partition(":")
+    return kind in formulas() and ".." in numbers
+
+
 def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
     kind, *numbers = text.split(":")
-    if kind == ESTIMATE:
+    if kind == ESTIMATE or is_range(text):
         raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
     if kind == "shake":
         return _shake(text, numbers, count, generator)
