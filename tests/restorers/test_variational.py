@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import undegrade as ud
-from undegrade.restorers.weight import Path, search_minimum, search_root
+from undegrade.estimation.weight import Path, search_minimum, search_root
 
 
 def picture(side: int = 64) -> Tensor:
