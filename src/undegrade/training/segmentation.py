@@ -262,7 +262,7 @@ def varied(
     zoom = torch.exp(uniform(math.log(0.6), math.log(1.5)))
     mirrored = 1 - 2 * torch.randint(2, (count,), generator=generator)
     span = torch.stack((columns / x.shape[-1] * zoom, rows / x.shape[-2] * zoom), 1)
-    middle = (1 - span).clamp(min=0.1) * uniform(-1, 1, 2)
+    middle = (1 - span).clamp(min=0.1) * uniform(-1.0, 1.0, 2)
     affine = torch.zeros(count, 2, 3)
     affine[:, 0, 0], affine[:, 1, 1], affine[:, :, 2] = span[:, 0] * mirrored, span[:, 1], middle
     grid = functional.affine_grid(affine, [count, 3, rows, columns], align_corners=False)
