@@ -118,13 +118,13 @@ class Results:
             "trace": f"{output}.csv",
             "reference": None if reference is None else self._seen(reference),
             "known": done.known.source,
-            "notes": list(done.notes),
             "samples": {
                 "type": done.picture.form.dtype,
                 "black": done.picture.form.levels.black,
                 "white": done.picture.form.levels.white,
             },
             "noise": noise_in_words(done.likelihood),
+            "notes": list(done.notes),
             "method": r.method,
             "settings": dict(done.settings),
             "chosen": dict(r.chosen),
@@ -172,6 +172,7 @@ class _Sections(Sequence[Section]):
         first = entries[0]
         blur = degradation_from(first["degradation"]).blur
         known = dict.fromkeys(f"Known: {e['known']}; {e['noise']}" for e in entries)
+        known |= dict.fromkeys(note for e in entries for note in e.get("notes", []))
         references = [
             e["reference"]
             for e in entries
