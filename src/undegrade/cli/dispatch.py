@@ -55,6 +55,12 @@ def _demo(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _reproduce(args: Sequence[str]) -> int:
+    from undegrade.cli.reproduce import run
+
+    return run(args)
+
+
 def _completion(args: Sequence[str]) -> int:
     from undegrade.cli.completion import run
 
@@ -70,6 +76,7 @@ COMMANDS = {
     "benchmark": Command("score methods on a folder of pictures, as one table", _benchmark),
     "train": Command("train a learned method on a folder of pictures", _train),
     "demo": Command("degrade a photograph in five ways and restore it", _demo),
+    "reproduce": Command("run a published experiment: tables, curves, pictures", _reproduce),
     "completion": Command("print what makes bash, zsh or fish complete commands", _completion),
 }
 
@@ -83,7 +90,8 @@ def main(args: Sequence[str] | None = None) -> int:
         except BaseException as error:
             if not interruption.happened and not isinstance(error, KeyboardInterrupt):
                 raise
-            sys.stderr.write("undegrade: interrupted\n")
+            said = str(error) if isinstance(error, KeyboardInterrupt) else ""
+            sys.stderr.write(f"undegrade: interrupted{'; ' if said else ''}{said}\n")
             return INTERRUPTED
 
 

@@ -41,6 +41,8 @@ class Restoration:
         chosen: what the method decided by itself, such as the weight of its prior.
         command: what repeats it.
         file: where it is stored, seen from the page that shows it.
+        parts: what the method found beside x, as pictures in which 0 is gray.
+        along: pictures on the way, by the iteration.
         misfit: root-mean-square of what is left of the measurement, in units of its noise.
     """
 
@@ -54,6 +56,8 @@ class Restoration:
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     command: str = ""
     file: str = ""
+    parts: Mapping[str, Image] = field(default_factory=dict[str, Image], repr=False)
+    along: Mapping[int, Image] = field(default_factory=dict[int, Image], repr=False)
     misfit: float | None = None
 
 
@@ -98,6 +102,7 @@ def restoration_of(
         score=score(result.x, truth),
         trace=result.trace,
         chosen={name: float(value[0]) for name, value in result.chosen.items()},
+        parts={name: 0.5 + 0.5 * v[:1].detach().cpu() for name, v in result.parts.items()},
     )
 
 

@@ -1,7 +1,7 @@
 """How large an error to expect of the estimate at each move of a splitting method."""
 
 from dataclasses import dataclass
-from typing import Annotated, Protocol, final, runtime_checkable
+from typing import Annotated, final
 
 import torch
 from jaxtyping import Float
@@ -9,13 +9,6 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample
 from undegrade.core.ranges import POSITIVE, check_ranges
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """τₖ, the root-mean-square error expected of the estimate before move k."""
-
-    def errors(self, std: PerSample, steps: int) -> Float[Tensor, "n b"]: ...
 
 
 @final

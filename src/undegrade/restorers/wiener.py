@@ -13,14 +13,14 @@ from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.ranges import COUNT, TOLERANCE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
+from undegrade.estimation.spectrum import image_spectrum
 from undegrade.linear_algebra.conjugate_gradient import (
-    ConjugateGradientState,
+    SystemState,
     conjugate_gradient_step,
 )
 from undegrade.linear_algebra.probes import impulse_response, random_signs
 from undegrade.operators.convolution import fast_size
 from undegrade.restorers.initial import complete, first_estimate
-from undegrade.restorers.spectrum import image_spectrum
 
 _MORE_NOISE = (10.0, 100.0, 1e3, 1e4)  # times the noise that there is
 
@@ -145,7 +145,7 @@ class Filtered(NamedTuple):
 class _Going(NamedTuple):
     model: _Model
     noise: PerSample  # that the preconditioner takes for N
-    state: ConjugateGradientState
+    state: SystemState
 
     def preconditioned(self, r: Tensor) -> Tensor:
         return self.model.precondition(r, self.noise)
@@ -199,7 +199,7 @@ def _begun(problem: Measurement, x0: Image, margin: int) -> _Going:
         x, gradient = select(better, tried, x), select(better, slope, gradient)
         noise = torch.where(better, factor * model.variance, noise)
         least = torch.minimum(value, least)
-    return _Going(model, noise, ConjugateGradientState.start(x, -gradient))
+    return _Going(model, noise, SystemState.start(x, -gradient))
 
 
 def _model(problem: Measurement, y: Tensor, x0: Image, margin: int) -> _Model:
@@ -255,6 +255,7 @@ def _kernel(operator: Operator, like: Image, size: tuple[int, int]) -> Tensor:
     transform = torch.fft.rfft2(kernel) * torch.fft.rfft2(test, s=size)
     expected = torch.fft.irfft2(transform, s=size)
     expected = expected[..., lost[0] // 2 : h - lost[0] // 2, lost[1] // 2 : w - lost[1] // 2]
+    # a blur differs by the rounding of float32, anything else by a tenth and more
     if bool((norm(seen - expected) > 1e-3 * norm(seen)).any()):
         raise _refusal(operator)
     return kernel
@@ -268,7 +269,7 @@ def _refusal(operator: Operator) -> ValueError:
 
 
 def _enough(n: int, margin: int) -> int:
-    """A period that keeps opposite borders apart, by as much as kernels reach."""
+    """A period that keeps opposite borders apart: by the margin, or an eighth of the picture."""
     return fast_size(n + 2 * max(margin, n // 8))
 
 

@@ -190,9 +190,10 @@ def search_root(
         low, high = torch.where(value < 0, t, low), torch.where(value < 0, high, t)
         if previous is not None:
             secant = (value - previous[1]) / (t - previous[0])
+            # the score rises: a flat or falling secant is noise of unfinished restorations
             slope = torch.where(secant.isfinite() & (secant > 0.05), secant, slope)
         previous = t, value
-        step = t - (value / slope).clamp(-2, 2)
+        step = t - (value / slope).clamp(-2, 2)  # a factor of 7 at most
         middle = torch.where((low + high).isfinite(), (low + high) / 2, step)
         following = torch.where((step > low) & (step < high), step, middle)
         small, t = (following - t).abs() < 0.02, torch.where(done, t, following)
