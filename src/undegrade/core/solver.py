@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from undegrade.core.above import above
 from undegrade.core.image import PerSample, Vector, select
@@ -47,7 +48,7 @@ class Result(Generic[S]):
     """The iterate that was kept, and how it was reached; status and iterations are per sample.
 
     `chosen` has what the method decided by itself, such as the weight of its prior; x0 is where
-    the iteration began.
+    the iteration began; `kernel` is what a method that corrects the blur ended with, (b c kh kw).
     """
 
     x: Vector
@@ -58,6 +59,7 @@ class Result(Generic[S]):
     trace: tuple[Record, ...] = field(default=(), repr=False)
     chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
     x0: Vector | None = field(default=None, repr=False)
+    kernel: Tensor | None = field(default=None, repr=False)
 
     def _repr_html_(self) -> str:
         return above.html(self)

@@ -39,6 +39,7 @@ class Restoration:
         chosen: what the method decided by itself, such as the weight of its prior.
         command: what repeats it.
         file: where it is stored, seen from the page that shows it.
+        kernel: of the blur that a method ended with, (c kh kw), where it corrects the given one.
     """
 
     method: str
@@ -51,6 +52,7 @@ class Restoration:
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     command: str = ""
     file: str = ""
+    kernel: Tensor | None = field(default=None, repr=False)
 
 
 def score(x: Image, truth: Tensor | None) -> Score:
@@ -81,6 +83,7 @@ def restoration_of(
         score=score(result.x, truth),
         trace=result.trace,
         chosen={name: float(value[0]) for name, value in result.chosen.items()},
+        kernel=None if result.kernel is None else result.kernel[0].detach().cpu(),
     )
 
 
