@@ -24,6 +24,7 @@ from .core.image import PerSample as PerSample
 from .core.image import Vector as Vector
 from .core.likelihood import Likelihood as Likelihood
 from .core.likelihood import NoiseModel as NoiseModel
+from .core.likelihood import QuadraticNoise as QuadraticNoise
 from .core.measurement import Measurement as Measurement
 from .core.measurement import Restorer as Restorer
 from .core.objective import Fidelity as Fidelity
@@ -36,6 +37,7 @@ from .core.solver import Observer as Observer
 from .core.solver import Record as Record
 from .core.solver import Result as Result
 from .core.solver import Solver as Solver
+from .core.solver import Standing as Standing
 from .core.solver import advance as advance
 from .core.solver import solve as solve
 from .core.stopping import AnyOf as AnyOf
@@ -50,6 +52,9 @@ from .degradations.description import read_description as read_description
 from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
 from .degradations.kernel_file import read_kernel as read_kernel
+from .estimation.weight import Discrepancy as Discrepancy
+from .estimation.weight import UnbiasedRisk as UnbiasedRisk
+from .estimation.weight import WeightRule as WeightRule
 from .evaluation.benchmark import Benchmark as Benchmark
 from .evaluation.benchmark import run_benchmark as run_benchmark
 from .evaluation.report import write_report as write_report
@@ -88,11 +93,15 @@ from .learned.schedule import GeometricErrors as GeometricErrors
 from .learned.schedule import ListedErrors as ListedErrors
 from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
+from .likelihoods.noise import Noise as Noise
 from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.rounding import rounded as rounded
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
 from .linear_algebra.least_squares import LeastSquares as LeastSquares
+from .machines.architecture import ARCHITECTURES as ARCHITECTURES
+from .machines.architecture import Architecture as Architecture
+from .machines.weight_file import load_weights as load_weights
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
 from .metrics.distortion import without_border as without_border
@@ -103,6 +112,7 @@ from .networks.multiscale_cell import MultiscaleCell as MultiscaleCell
 from .networks.multiscale_cell import MultiscaleSettings as MultiscaleSettings
 from .networks.residual_cell import ResidualCell as ResidualCell
 from .networks.residual_cell import ResidualSettings as ResidualSettings
+from .networks.skip import Correction as Correction
 from .networks.skip import SkipNetwork as SkipNetwork
 from .operators.bicubic import BicubicDownsample as BicubicDownsample
 from .operators.blur import Blur as Blur
@@ -133,8 +143,6 @@ from .priors.tikhonov import Tikhonov as Tikhonov
 from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVariation
 from .priors.total_variation import TotalVariation as TotalVariation
 from .restorers.analytic_deep_prior import AnalyticDeepPrior as AnalyticDeepPrior
-from .restorers.architecture import ARCHITECTURES as ARCHITECTURES
-from .restorers.architecture import Architecture as Architecture
 from .restorers.automatic import Automatic as Automatic
 from .restorers.automatic import Choice as Choice
 from .restorers.deepinverse import Reconstruction as Reconstruction
@@ -142,13 +150,13 @@ from .restorers.initial import first_estimate as first_estimate
 from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
+from .restorers.richardson_lucy import RichardsonLucy as RichardsonLucy
 from .restorers.robust_untrained_network import RobustUntrainedNetwork as RobustUntrainedNetwork
 from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
+from .restorers.validated import Misfit as Misfit
+from .restorers.validated import hold_out as hold_out
+from .restorers.validated import recorrupt as recorrupt
 from .restorers.variational import Variational as Variational
-from .restorers.weight import Discrepancy as Discrepancy
-from .restorers.weight import UnbiasedRisk as UnbiasedRisk
-from .restorers.weight import WeightRule as WeightRule
-from .restorers.weight_file import load_weights as load_weights
 from .restorers.wiener import Wiener as Wiener
 from .solvers.active_set import ActiveSet as ActiveSet
 from .solvers.active_set import ActiveSetState as ActiveSetState
@@ -176,7 +184,6 @@ from .training.train import Progress as Progress
 from .training.train import train as train
 from .untrained.averaged import Averaged as Averaged
 from .untrained.averaged import AveragedState as AveragedState
-from .untrained.averaged import OutputVariance as OutputVariance
 from .untrained.deep_image_prior import DeepImagePrior as DeepImagePrior
 from .untrained.deep_image_prior import DeepImagePriorState as DeepImagePriorState
 from .untrained.difference_of_squares import FactorDescent as FactorDescent
@@ -197,3 +204,5 @@ from .untrained.patience import Patience as Patience
 from .untrained.update_rule import Adam as Adam
 from .untrained.update_rule import SteepestDescent as SteepestDescent
 from .untrained.update_rule import UpdateRule as UpdateRule
+from .untrained.windowed_variance import Window as Window
+from .untrained.windowed_variance import WindowedVariance as WindowedVariance

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from undegrade.core.above import above
+from undegrade.core.functional import require_kind
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result
 
+_NO_OPERATOR = "Function makes one of any map, from_physics of any physics of DeepInverse"
 _COLORS = (1, 3, 4)  # channels of the pictures that other libraries put last
 
 
@@ -29,7 +31,7 @@ class Measurement:
 
     Raises:
         ValueError: y is no such batch, requires grad, or lies on another device than the operator
-            or the likelihood.
+            or the likelihood; or these are something else.
     """
 
     y: Tensor
@@ -41,9 +43,9 @@ class Measurement:
     ) -> None:
         _check_batch(y, picture=operator is None)
         operator = above.identity() if operator is None else operator
-        _check_device(y, "operator", operator)
+        _check_part(y, "operator", operator, Operator, _NO_OPERATOR)
         likelihood = above.noise(y, operator) if likelihood is None else likelihood
-        _check_device(y, "likelihood", likelihood)
+        _check_part(y, "likelihood", likelihood, Likelihood, "Gaussian(std) is one")
         for name, value in (("y", y), ("operator", operator), ("likelihood", likelihood)):
             object.__setattr__(self, name, value)
 
@@ -98,7 +100,8 @@ def _how_to_batch(shape: tuple[int, ...]) -> str:
     return f"y[{index}] makes it a batch of one"
 
 
-def _check_device(y: Tensor, what: str, module: nn.Module) -> None:
+def _check_part(y: Tensor, what: str, module: nn.Module, kind: type, advice: str) -> None:
+    require_kind("Measurement", what, module, kind, advice)
     others = {t.device for t in itertools.chain(module.parameters(), module.buffers())} - {y.device}
     if others:
         raise ValueError(

@@ -1,7 +1,6 @@
 """A degradation in the words of the command line."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.degradations.kernel_file import read_kernel
 from undegrade.degradations.suggestion import did_you_mean
 from undegrade.files.picture import read_image
+from undegrade.kernels import arguments, formulas
 from undegrade.kernels.camera_shake import camera_shake_psfs
-from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
-from undegrade.likelihoods import NOISES
+from undegrade.likelihoods import noises
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
@@ -24,11 +23,7 @@ from undegrade.operators.padding import Boundary
 ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
 _LARGEST = 255  # pixels per side of a kernel given by a formula
 
-_FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
-    "motion": (("LENGTH", "ANGLE"), motion_psf),
-    "gaussian": (("STD",), gaussian_psf),
-    "disk": (("RADIUS",), disk_psf),
-}
+_OF_THE_RANGE = ("STD", "SCALE")  # units of noise that are those of the picture
 _REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
 
 _BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file (.npy, .mat)"
@@ -42,7 +37,8 @@ class DegradationFlags:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
             in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
             of several). `restore` also takes estimate:disk, estimate:gaussian, estimate:motion, or
-            with a start as estimate:disk:4: the parameters are told by the picture.
+            with a start as estimate:disk:4, or a range as disk:3..6: the parameters are told by the
+            picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are.
@@ -129,12 +125,19 @@ class DegradationFlags:
         if self.noise is None:
             return None
         kind, _, number = self.noise.partition(":")
-        if kind not in NOISES:
-            known = ", ".join(f"{name}:{noise.unit}" for name, noise in NOISES.items())
-            hint = did_you_mean(kind, NOISES)
+        kinds = noises()
+        if kind not in kinds:
+            known = ", ".join(f"{name}:{noise.unit}" for name, noise in kinds.items())
+            hint = did_you_mean(kind, kinds)
             raise ValueError(f"noise must be one of {known}, got {self.noise!r}; {hint}")
-        noise = NOISES[kind]
-        return noise(_number(number, f"{kind}:{noise.unit}", self.noise))
+        noise = kinds[kind]
+        level = _number(number, f"{kind}:{noise.unit}", self.noise)
+        if noise.unit in _OF_THE_RANGE and level > 1:
+            raise ValueError(
+                f"the noise {self.noise} is larger than the range of a picture, which is from 0 to "
+                f"1; did you mean {level:g}/255, {kind}:{level / 255:.2g}?"
+            )
+        return noise(level)
 
     def _fraction_lost(self) -> float | None:
         """The fraction; None where there is no mask, or one from a file."""
@@ -159,20 +162,27 @@ class DegradationFlags:
         return Mask(chance >= fraction)
 
 
+def is_range(blur: str) -> bool:
+    """Whether a blur is a formula with a range of numbers, such as disk:3..6."""
+    kind, _, numbers = blur.partition(":")
+    return kind in formulas() and ".." in numbers
+
+
 def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
     kind, *numbers = text.split(":")
-    if kind == ESTIMATE:
+    if kind == ESTIMATE or is_range(text):
         raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
     if kind == "shake":
         return _shake(text, numbers, count, generator)
-    if kind not in _FORMULAS:
+    if kind not in formulas():
         return _kernel_from_file(text)
-    names, formula = _FORMULAS[kind]
+    formula = formulas()[kind]
+    names = arguments(formula)
     form = ":".join((kind, *names))
     if len(numbers) != len(names):
         raise ValueError(f"expected the blur as {form}, got {text!r}")
     values = [_number(number, form, text) for number in numbers]
-    if values[0] * _REACH[kind] > _LARGEST:
+    if values[0] * _REACH.get(kind, 1.0) > _LARGEST:
         raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
     return formula(*values)
 
@@ -192,7 +202,7 @@ def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator
 
 def _kernel_from_file(text: str) -> Tensor:
     if not Path(text).suffix:
-        hint = did_you_mean(text.partition(":")[0], (*_FORMULAS, "shake"))
+        hint = did_you_mean(text.partition(":")[0], (*formulas(), "shake"))
         raise ValueError(
             f"a blur can be undone where its kernel is known, as {_BLURS}, got {text!r}; {hint}"
         )

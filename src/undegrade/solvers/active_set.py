@@ -12,7 +12,7 @@ from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import PerSample, Vector, norm, per_sample, select
 from undegrade.core.objective import Objective
 from undegrade.core.stopping import State
-from undegrade.solvers.refusal import refuse_constraint
+from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 Problem = Objective[Functional, Proximable]
 
@@ -57,6 +57,8 @@ class ActiveSet:
 
     def init(self, problem: Problem, x0: Vector, near: State | None = None) -> ActiveSetState:
         del near  # its Hessian is another problem's
+        prior = Proximable, "LpNorm and ElasticNet are; use LBFGS for total variation"
+        require_objective("ActiveSet", problem, prior=prior)
         refuse_constraint("ActiveSet", problem, "use ProximalGradient")
         hessian = _hessian(problem.fidelity, x0)
         largest = hessian.abs().sum(2).amax(1).clamp(min=torch.finfo(x0.dtype).tiny)
@@ -139,6 +141,7 @@ def _ahead(problem: Problem, near: Tensor, newton: Tensor, shape: torch.Size) ->
 def _factor(hessian: Tensor, steepness: Tensor, step: PerSample) -> Tensor:
     """Cholesky factor of ∇²f + (1 − d)/(td) on the support, of 1 elsewhere."""
     moves = (steepness > 0).to(hessian.dtype)
+    # where nothing moves, `moves` is 0, and the quotient must only be finite
     curvature = (1 - steepness) / (step[:, None] * steepness.clamp(min=1e-30)) * moves
     reduced = moves[:, :, None] * hessian * moves[:, None, :]
     factor, failed = torch.linalg.cholesky_ex(reduced + torch.diag_embed(curvature + 1 - moves))

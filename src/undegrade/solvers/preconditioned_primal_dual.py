@@ -14,8 +14,8 @@ from undegrade.core.image import Image, PerSample, norm, per_sample
 from undegrade.core.objective import Objective
 from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.linear_algebra.probes import impulse_response
-from undegrade.solvers.primal_dual import DualState, dual_start
-from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives
+from undegrade.solvers.primal_dual import ADVICE, DualState, dual_start
+from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives, require_objective
 
 _ADVICE = "use PrimalDual"
 
@@ -63,9 +63,9 @@ class PreconditionedPrimalDual:
         the defaults, for photographs.
 
     Arguments:
-        ratio: differences of about this size take p half through its range: σ = λ/ratio. It
+        ratio: σ = λ/ratio, so that a difference of this size moves p through half of its range. It
             changes the speed, not the answer.
-        relaxation: between 1, none, and 2, too much.
+        relaxation: over-relaxation of the step, from 1 (none) to below 2.
 
     Raises:
         ValueError: A is no periodic convolution; a constraint; ratio or relaxation out of range;
@@ -85,6 +85,12 @@ class PreconditionedPrimalDual:
     def init(
         self, problem: Problem, x0: Image, near: DualState | None = None
     ) -> PreconditionedPrimalDualState:
+        require_objective(
+            "PreconditionedPrimalDual",
+            problem,
+            fidelity=(LeastSquares, "for other noise use PrimalDual or LBFGS"),
+            prior=(Composite, ADVICE),
+        )
         refuse_constraint("PreconditionedPrimalDual", problem, "use LBFGS")
         refuse_derivatives("PreconditionedPrimalDual", problem, x0, _ADVICE)
         inside = problem.prior.inner
@@ -132,7 +138,7 @@ def _symbol(normal: Callable[[Image], Image], like: Image) -> Tensor:
 
 
 def _bounded_away(symbol: Tensor) -> Tensor:
-    """From 0, so that the metric is one: a larger metric is as valid."""
+    """A symbol without zeros, as a metric must be; a larger metric than needed is valid too."""
     return symbol + 1e-6 * symbol.amax((-2, -1), keepdim=True)
 
 

@@ -11,9 +11,10 @@ from undegrade.core.image import PerSample, Vector, dot, norm, per_sample
 from undegrade.core.objective import Objective
 from undegrade.core.stopping import State
 from undegrade.linear_algebra.power_iteration import squared_norm
-from undegrade.solvers.refusal import refuse_constraint
+from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 Problem = Objective[Functional, Proximable]
+_MARGIN = 1.05  # power iteration estimates a norm from below
 
 
 class ProximalGradientState(NamedTuple):
@@ -64,13 +65,15 @@ class ProximalGradient:
         self, problem: Problem, x0: Vector, near: State | None = None
     ) -> ProximalGradientState:
         del near  # a state is not shorter to come by than x0
+        prior = Proximable, "LpNorm is one; use PrimalDual or LBFGS for total variation"
+        require_objective("ProximalGradient", problem, prior=prior)
         refuse_constraint("ProximalGradient", problem, "make it the prior, or use LBFGS")
 
         def hessian(v: Vector) -> Vector:
             return problem.fidelity.hvp(x0, v)
 
         largest = squared_norm(hessian, tuple(x0.shape), x0, self.power_iterations)
-        lipschitz = 1.05 * largest.clamp(min=torch.finfo(x0.dtype).tiny)
+        lipschitz = _MARGIN * largest.clamp(min=torch.finfo(x0.dtype).tiny)
         unknown = lipschitz * 0 + math.inf
         return ProximalGradientState(
             x0, unknown, x0, problem.fidelity.grad(x0), torch.ones_like(lipschitz), lipschitz
@@ -94,7 +97,7 @@ class ProximalGradient:
             ahead,
             gradient,
             torch.where(steeper, 1.0, following),
-            torch.where(steeper, 1.05 * seen, state.lipschitz),
+            torch.where(steeper, _MARGIN * seen, state.lipschitz),
         )
 
 
