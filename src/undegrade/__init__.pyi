@@ -15,6 +15,7 @@ from .bilevel.optimality import Stationarity as Stationarity
 from .bilevel.optimality import System as System
 from .bilevel.problem import Bilevel as Bilevel
 from .bilevel.warm_started import WarmStarted as WarmStarted
+from .bilevel.warm_started import WarmStartedState as WarmStartedState
 from .core.functional import Composite as Composite
 from .core.functional import Convex as Convex
 from .core.functional import Functional as Functional
