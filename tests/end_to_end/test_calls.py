@@ -195,7 +195,7 @@ def test_completion(run: Run, tmp_path: Path) -> None:
     script = tmp_path / "undegrade.bash"
     script.write_text(run("completion bash")[1])
     for words, expected in [
-        (["undegrade", "re"], "restore"),
+        (["undegrade", "res"], "restore"),
         (["undegrade", "restore", "--refer"], "--reference"),
         (["undegrade", "restore", "--method", "wie"], "wiener"),
     ]:
