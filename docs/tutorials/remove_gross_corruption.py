@@ -27,7 +27,7 @@ def corrupted(x: torch.Tensor) -> torch.Tensor:
 def restore(x: torch.Tensor, iterations: int, output: Path) -> None:
     """What the learned method makes of the entries that do not contradict it, then corrected."""
     y = corrupted(x)
-    print(f"corrupted          {float(ud.psnr(y, x)):.2f} dB")
+    print(f"corrupted          {float(ud.psnr(y, x)):.2f} dB", flush=True)
 
     def look(iteration: int, state: ud.State) -> Mapping[str, torch.Tensor]:
         if iteration in (1, iterations // 3, iterations):
