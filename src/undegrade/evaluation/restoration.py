@@ -15,6 +15,7 @@ from undegrade.core.stopping import State, Status
 from undegrade.metrics.distortion import psnr, ssim
 
 _LEAST_FOR_SSIM = 11
+_GRAY_LEVEL = 1 / 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Restoration:
         chosen: what the method decided by itself, such as the weight of its prior.
         command: what repeats it.
         file: where it is stored, seen from the page that shows it.
+        kernel: of the blur that a method ended with, (c kh kw), where it corrects the given one.
         parts: what the method found beside x, as pictures in which 0 is gray.
         along: pictures on the way, by the iteration.
         misfit: root-mean-square of what is left of the measurement, in units of its noise.
@@ -55,16 +57,22 @@ class Restoration:
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     command: str = ""
     file: str = ""
+    kernel: Tensor | None = field(default=None, repr=False)
     parts: Mapping[str, Image] = field(default_factory=dict[str, Image], repr=False)
     along: Mapping[int, Image] = field(default_factory=dict[int, Image], repr=False)
     misfit: float | None = None
 
 
 def misfit(measurement: Measurement, x: Image) -> PerSample:
-    """√(mean w(φ(x) − y)²) over the entries that are seen, w = 1/variance: about 1 at best."""
+    """√(mean (φ(x) − y)²/(variance + a gray level²)) over the entries that are seen.
+
+    About 1 where everything is right, and less where noise is below a gray level of 8 bits: there
+    a method's own error is larger, and nobody sees it.
+    """
     y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
     seen = precision > 0
-    squares = torch.where(seen, precision * (measurement.operator(x) - y).square(), 0)
+    squares = (measurement.operator(x) - y).square() / (precision.reciprocal() + _GRAY_LEVEL**2)
+    squares = torch.where(seen, squares, 0)
     return ratio(squares.flatten(1).sum(1), seen.to(y).flatten(1).sum(1)).sqrt()
 
 
@@ -96,6 +104,7 @@ def restoration_of(
         score=score(result.x, truth),
         trace=result.trace,
         chosen={name: float(value[0]) for name, value in result.chosen.items()},
+        kernel=None if result.kernel is None else result.kernel[0].detach().cpu(),
         parts={name: 0.5 + 0.5 * v[:1].detach().cpu() for name, v in result.parts.items()},
     )
 
