@@ -195,7 +195,7 @@ class _Sections(Sequence[Section]):
         known = dict.fromkeys(
             f"Known: {e['known']}; {e['noise']}".removesuffix("; ") for e in entries
         )
-        known |= dict.fromkeys(note for e in entries for note in e.get("notes", []))
+        known |= dict.fromkeys(n[:1].upper() + n[1:] for e in entries for n in e.get("notes", []))
         references = [
             e["reference"]
             for e in entries
