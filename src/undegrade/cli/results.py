@@ -193,7 +193,7 @@ class _Sections(Sequence[Section]):
         first = entries[0]
         blur = degradation_from(first["degradation"]).blur
         known = dict.fromkeys(f"Known: {e['known']}; {e['noise']}" for e in entries)
-        known |= dict.fromkeys(note for e in entries for note in e.get("notes", []))
+        known |= dict.fromkeys(n[:1].upper() + n[1:] for e in entries for n in e.get("notes", []))
         references = [
             e["reference"]
             for e in entries

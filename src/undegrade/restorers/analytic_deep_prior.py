@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, final
+from typing import Annotated, Any, Literal, NamedTuple, final
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.parametrization import Parametrization
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.reparametrized import Reparametrized
 from undegrade.core.solver import Observer, Record, Result, Solver, solve
 from undegrade.core.stopping import until
@@ -86,20 +87,17 @@ class AnalyticDeepPrior:
     """
 
     upper: Upper = "evidence"
-    beta: float = 3000.0
-    weight: float | None = None
+    beta: Annotated[float, Range(0, 1e12)] = 3000.0
+    weight: Annotated[float | None, POSITIVE] = None
     solver: Through = "ift"
     constrained: bool = True
     per_channel: bool = False
-    margin: int = 2
+    margin: Annotated[int, Range(0, 1000)] = 2
     position: Position = "center"
-    iterations: int = 40
+    iterations: Annotated[int, COUNT] = 40
 
     def __post_init__(self) -> None:
-        if self.margin < 0 or self.beta < 0:
-            raise ValueError(
-                f"expected a margin and a beta of 0 or more, got {self.margin} and {self.beta}"
-            )
+        check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
