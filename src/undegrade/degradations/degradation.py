@@ -103,25 +103,19 @@ class Degradation:
             y = self.likelihood.sample(y, generator)
         if self.bits is not None:
             y = rounded(y, self.bits)
-        return self._without_the_lost(y)
+        return y if self.mask is None else torch.where(self.mask.observed.to(y) == 0, 0, y)
 
     def measurement(self, y: Tensor) -> Measurement:
         """What is known about y. Unknown noise is taken as white, its level estimated from y.
-
-        What y holds where the mask lost it, be it undefined, has no say: it is 0 from here on, as
-        the operator predicts.
 
         Raises:
             ValueError: y has another shape than this degradation makes.
         """
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
-        y, likelihood = self._without_the_lost(y), self.likelihood
+        operator, likelihood = self.operator, self.likelihood
         if likelihood is None:
-            likelihood = unknown_noise(y, self.operator, self.bits)
-        return Measurement(y, self.operator, likelihood)
-
-    def _without_the_lost(self, y: Tensor) -> Tensor:
-        return y if self.mask is None else torch.where(self.mask.observed.to(y) == 0, 0, y)
+            likelihood = unknown_noise(y, operator, self.bits)
+        return Measurement(y, operator, likelihood)
 
 
 def _composed(outer: LinearOperator, inner: LinearOperator) -> LinearOperator:

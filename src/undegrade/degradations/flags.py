@@ -1,37 +1,25 @@
 """A degradation in the words of the command line."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
+from undegrade.degradations.blur_words import kernel_of, number
 from undegrade.degradations.degradation import Degradation, Shape
-from undegrade.degradations.kernel_file import read_kernel
+from undegrade.degradations.kernel_repair import within
+from undegrade.degradations.mask_file import Lost, read_mask
 from undegrade.degradations.suggestion import did_you_mean
-from undegrade.files.picture import read_image
-from undegrade.kernels.camera_shake import camera_shake_psfs
-from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
 from undegrade.likelihoods import NOISES
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
-ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
-_LARGEST = 255  # pixels per side of a kernel given by a formula
-
-_FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
-    "motion": (("LENGTH", "ANGLE"), motion_psf),
-    "gaussian": (("STD",), gaussian_psf),
-    "disk": (("RADIUS",), disk_psf),
-}
-_REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
-
-_BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file (.npy, .mat)"
+_WIDEST = 1000  # pixels: no mask is drawn so tight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +28,17 @@ class DegradationFlags:
 
     Arguments:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
-            in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
-            of several). `restore` also takes estimate:disk, estimate:gaussian, estimate:motion, or
-            with a start as estimate:disk:4: the parameters are told by the picture.
+            in pixels and degrees; bicubic or area, the kernel of a reduction by --downsample; or a
+            kernel file (.npy, .mat, a picture; FILE:3 takes the third of several). `restore` also
+            takes estimate:disk, estimate:gaussian, estimate:motion, or with a start as
+            estimate:disk:4: the parameters are told by the picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
-        mask: fraction of the pixels that are lost, or a picture that is black where they are.
+        mask: fraction of the pixels that are lost, or a picture that is black where they are, or
+            has it painted on a transparent layer. What is not clearly seen is lost.
+        lost: what of the mask's picture is lost: black, white, or auto, which looks at the degraded
+            picture where more than half would be lost.
+        grow_mask: pixels by which what is lost is widened, for a mask that was drawn too tight.
         noise: gaussian:STD or laplace:SCALE in units of the range from 0 to 1, poisson:PEAK in
             photons at white, or salt-and-pepper:FRACTION of the entries.
         bits: of the file that holds the degraded picture, clipped to [0, 1] and rounded; 1 to 16.
@@ -58,6 +51,8 @@ class DegradationFlags:
     boundary: Boundary = "replicate"
     downsample: int | None = None
     mask: float | str | None = None
+    lost: Lost = "auto"
+    grow_mask: int = 0
     noise: str | None = None
     bits: int | None = None
 
@@ -65,18 +60,26 @@ class DegradationFlags:
         _ = self.likelihood
         if self.downsample not in (None, 2, 3, 4):
             raise ValueError(f"downsample must be 2, 3 or 4, got {self.downsample}")
+        if not 0 <= self.grow_mask <= _WIDEST:
+            raise ValueError(
+                f"--grow-mask is a number of pixels up to {_WIDEST}, got {self.grow_mask}"
+            )
         fraction = self._fraction_lost()
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"the fraction of lost pixels lies from 0 to 1, got {fraction}")
 
-    def build(self, shape: tuple[int, ...]) -> Degradation:
+    def build(self, shape: tuple[int, ...], y: Image | None = None) -> Degradation:
         """The degradation of pictures of a shape (…, c, h, w); see also `image_shape`.
+
+        Arguments:
+            shape: of the pictures.
+            y: a degraded picture, which tells what of a mask is lost.
 
         Raises:
             ValueError: the parts do not fit the shape; a file cannot be used; something is random:
                 what was random cannot be known from its distribution.
         """
-        return self._built(shape, None)
+        return self._built(shape, None, y)
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
         """As `build`, with the kernel of `shake` and the mask of a fraction drawn for every image.
@@ -84,21 +87,51 @@ class DegradationFlags:
         Raises:
             ValueError: the parts do not fit the shape; a file cannot be used.
         """
-        return self._built(shape, generator)
+        return self._built(shape, generator, None)
 
-    def _built(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Degradation:
+    def amend(self, known: Degradation, y: Image) -> Degradation:
+        """A degradation of y, with the parts that the flags say in place of its own.
+
+        Raises:
+            ValueError: the parts do not fit y; a file cannot be used; something is random.
+        """
+        notes = list[str]()
+        downsample = self._downsample() or known.downsample
+        blur, given = known.blur, {name.partition("=")[0] for name in self.words}
+        if blur is not None and "--boundary" in given:
+            blur = Blur(blur.psf, self.boundary)
+        if self.blur is not None:
+            boundary = self.boundary if blur is None or "--boundary" in given else blur.boundary
+            size = y.shape[1], y.shape[2] * _factor(downsample), y.shape[3] * _factor(downsample)
+            blur = replace(self, boundary=boundary)._blur(1, None, size, notes)
+        shape = _before((y.shape[1], y.shape[2], y.shape[3]), blur, downsample)
+        mask = self._mask(1, (y.shape[1], y.shape[2], y.shape[3]), None, y, notes)
+        return Degradation(
+            shape=shape,
+            blur=blur,
+            downsample=downsample,
+            mask=known.mask if mask is None else mask,
+            likelihood=self.likelihood or known.likelihood,
+            bits=self.bits or known.bits,
+            notes=(*known.notes, *notes),
+        )
+
+    def _built(
+        self, shape: tuple[int, ...], generator: torch.Generator | None, y: Image | None
+    ) -> Degradation:
         *batch, channels, height, width = shape
-        count = math.prod(batch)
+        count, notes = math.prod(batch), list[str]()
         full: Shape = (channels, height, width)
-        blur, downsample = self._blur(count, generator), self._downsample()
+        blur, downsample = self._blur(count, generator, full, notes), self._downsample()
         maskless = Degradation(shape=full, blur=blur, downsample=downsample)
         return Degradation(
             shape=full,
             blur=blur,
             downsample=downsample,
-            mask=self._mask(count, maskless.measured_shape, generator),
+            mask=self._mask(count, maskless.measured_shape, generator, y, notes),
             likelihood=self.likelihood,
             bits=self.bits,
+            notes=tuple(notes),
         )
 
     @property
@@ -106,19 +139,32 @@ class DegradationFlags:
         """The flags that differ from their defaults, as they are typed: ["--bits", "8"]."""
         usual = vars(DegradationFlags())
         given = {name: value for name, value in vars(self).items() if value != usual[name]}
-        return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+        flags = {f"--{name.replace('_', '-')}": str(value) for name, value in given.items()}
+        return [part for pair in flags.items() for part in pair]
 
     def image_shape(self, measured: tuple[int, ...]) -> Shape:
         """Channels, height and width of the picture that a measurement (…, c, h, w) is of."""
-        factor = self.downsample or 1
-        blur = self._blur(1, None) if self.boundary == "valid" else None
-        extra = (0, 0) if blur is None else (2 * blur.margin[0], 2 * blur.margin[1])
-        return measured[-3], factor * measured[-2] + extra[0], factor * measured[-1] + extra[1]
+        blur = self._blur(1, None, None, []) if self.boundary == "valid" else None
+        return _before((measured[-3], measured[-2], measured[-1]), blur, self._downsample())
 
-    def _blur(self, count: int, generator: torch.Generator | None) -> Blur | None:
+    def _blur(
+        self,
+        count: int,
+        generator: torch.Generator | None,
+        shape: Shape | None,
+        notes: list[str],
+    ) -> Blur | None:
         if self.blur is None:
             return None
-        return Blur(_kernel(self.blur, count, generator), self.boundary)
+        kernel, done = kernel_of(self.blur, count, generator, self.downsample)
+        notes += done
+        if shape is not None and self.boundary != "valid":
+            kernel, cut = within(kernel, shape[1:])
+            notes += cut
+        if kernel.ndim == 3 and shape is not None and shape[0] == 1:
+            notes.append("the kernel has one for each color, the picture is gray: their mean")
+            kernel = kernel.mean(0)
+        return Blur(kernel, self.boundary)
 
     def _downsample(self) -> Downsample | None:
         return None if self.downsample is None else Downsample(self.downsample)
@@ -128,13 +174,13 @@ class DegradationFlags:
         """The noise that was said; None where nothing was."""
         if self.noise is None:
             return None
-        kind, _, number = self.noise.partition(":")
+        kind, _, level = self.noise.partition(":")
         if kind not in NOISES:
             known = ", ".join(f"{name}:{noise.unit}" for name, noise in NOISES.items())
             hint = did_you_mean(kind, NOISES)
             raise ValueError(f"noise must be one of {known}, got {self.noise!r}; {hint}")
         noise = NOISES[kind]
-        return noise(_number(number, f"{kind}:{noise.unit}", self.noise))
+        return noise(number(level, f"{kind}:{noise.unit}", self.noise))
 
     def _fraction_lost(self) -> float | None:
         """The fraction; None where there is no mask, or one from a file."""
@@ -143,12 +189,25 @@ class DegradationFlags:
         except ValueError:
             return None
 
-    def _mask(self, count: int, shape: Shape, generator: torch.Generator | None) -> Mask | None:
+    def _mask(
+        self,
+        count: int,
+        shape: Shape,
+        generator: torch.Generator | None,
+        y: Image | None,
+        notes: list[str],
+    ) -> Mask | None:
         if self.mask is None:
             return None
         fraction = self._fraction_lost()
         if fraction is None:
-            return Mask(_mask_from_file(str(self.mask)))
+            if not Path(str(self.mask)).is_file():
+                raise ValueError(
+                    f"mask must be the fraction of lost pixels or a picture file, got {self.mask!r}"
+                )
+            marked = read_mask(str(self.mask), y, self.lost, self.grow_mask)
+            notes += marked.notes
+            return Mask(marked.observed)
         if generator is None:
             raise ValueError(
                 f"which pixels a mask of {fraction} lost is random: give the description that was "
@@ -159,60 +218,13 @@ class DegradationFlags:
         return Mask(chance >= fraction)
 
 
-def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
-    kind, *numbers = text.split(":")
-    if kind == ESTIMATE:
-        raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
-    if kind == "shake":
-        return _shake(text, numbers, count, generator)
-    if kind not in _FORMULAS:
-        return _kernel_from_file(text)
-    names, formula = _FORMULAS[kind]
-    form = ":".join((kind, *names))
-    if len(numbers) != len(names):
-        raise ValueError(f"expected the blur as {form}, got {text!r}")
-    values = [_number(number, form, text) for number in numbers]
-    if values[0] * _REACH[kind] > _LARGEST:
-        raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
-    return formula(*values)
+def _factor(downsample: Downsample | None) -> int:
+    return 1 if downsample is None else downsample.factor
 
 
-def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator | None) -> Tensor:
-    if len(numbers) != 1 or not numbers[0].isdecimal() or int(numbers[0]) > _LARGEST:
-        raise ValueError(
-            f"expected the blur as shake:SIZE, an odd number up to {_LARGEST}, got {text!r}"
-        )
-    if generator is None:
-        raise ValueError(
-            f"the kernel of {text!r} is random: give the description that was written with the "
-            f"picture, or a kernel file"
-        )
-    return camera_shake_psfs(count, int(numbers[0]), generator)
-
-
-def _kernel_from_file(text: str) -> Tensor:
-    if not Path(text).suffix:
-        hint = did_you_mean(text.partition(":")[0], (*_FORMULAS, "shake"))
-        raise ValueError(
-            f"a blur can be undone where its kernel is known, as {_BLURS}, got {text!r}; {hint}"
-        )
-    return read_kernel(text)
-
-
-def _mask_from_file(name: str) -> Tensor:
-    """True where the picture is bright, (h w)."""
-    if not Path(name).is_file():
-        raise ValueError(
-            f"mask must be the fraction of lost pixels or a picture file, got {name!r}"
-        )
-    return read_image(name).mean((0, 1)) > 0.5
-
-
-def _number(text: str, form: str, given: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"expected {form} with a number, got {given!r}")
-    return value
+def _before(measured: Shape, blur: Blur | None, downsample: Downsample | None) -> Shape:
+    """The shape of the picture that a measurement is of."""
+    factor = _factor(downsample)
+    lost = blur is not None and blur.boundary == "valid"
+    extra = (2 * blur.margin[0], 2 * blur.margin[1]) if blur is not None and lost else (0, 0)
+    return measured[0], factor * measured[1] + extra[0], factor * measured[2] + extra[1]

@@ -69,6 +69,15 @@ class Gaussian(NoiseModel):
     def stronger(self, factor: float) -> "Gaussian":
         return Gaussian(factor * self.std)
 
+    def scaled(self, factor: PerSample) -> "Gaussian":
+        if self.std.ndim > 1:
+            return Gaussian(per_sample(factor, self.std) * self.std)
+        return Gaussian(self.std * factor.to(self.std))
+
+    @property
+    def additive(self) -> bool:
+        return True
+
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step/std²."""
         t = per_sample(step, v) / self._std(v).square()

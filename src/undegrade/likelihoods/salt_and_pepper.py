@@ -28,6 +28,7 @@ class SaltAndPepper(NoiseModel):
     Arguments:
         fraction: probability that an entry is lost, from 0 to 1.
         std: standard deviation of the surviving entries; rounding to 8 bits unless given.
+        lost: which entries of one measurement are lost; None takes those that are exactly 0 or 1.
 
     Raises:
         ValueError: a fraction outside [0, 1]; a standard deviation that is not positive.
@@ -35,9 +36,13 @@ class SaltAndPepper(NoiseModel):
 
     fraction: Tensor
     std: Tensor
+    lost: Tensor | None
 
     def __init__(
-        self, fraction: float | PerSample | Number, std: float | PerSample | Number = _OF_8_BITS
+        self,
+        fraction: float | PerSample | Number,
+        std: float | PerSample | Number = _OF_8_BITS,
+        lost: Tensor | None = None,
     ) -> None:
         super().__init__()
         fractions, stds = torch.as_tensor(fraction), torch.as_tensor(std)
@@ -47,6 +52,7 @@ class SaltAndPepper(NoiseModel):
             raise ValueError(f"the standard deviation must be positive, got {std}")
         self.register_buffer("fraction", fractions)
         self.register_buffer("std", stds)
+        self.register_buffer("lost", lost, persistent=False)
 
     def extra_repr(self) -> str:
         return f"fraction={self.fraction.tolist()}, std={self.std.tolist()}"
@@ -77,13 +83,30 @@ class SaltAndPepper(NoiseModel):
         return self.precision(y)
 
     def precision(self, y: Tensor) -> Tensor:
-        """1/std², and 0 for entries that are exactly 0 or 1."""
-        lost = (y == 0) | (y == 1)
+        """1/std², and 0 for entries that are lost."""
+        lost = (y == 0) | (y == 1) if self.lost is None else self.lost
         return torch.where(lost, 0.0, per_sample(self.std, y).square().reciprocal())
 
     def stronger(self, factor: float) -> "SaltAndPepper":
         """The surviving entries are trusted less; what is lost stays lost."""
-        return SaltAndPepper(self.fraction, factor * self.std)
+        return SaltAndPepper(self.fraction, factor * self.std, self.lost)
+
+    def about(self, y: Tensor) -> "SaltAndPepper":
+        """With the entries of y that are lost."""
+        if self.lost is not None:
+            return self
+        return SaltAndPepper(self.fraction, self.std, (y == 0) | (y == 1))
+
+    def scaled(self, factor: PerSample) -> "SaltAndPepper":
+        """Where it is known which entries are lost."""
+        if self.lost is None:
+            return super().scaled(factor)
+        return SaltAndPepper(self.fraction, self.std * factor.to(self.std), self.lost)
+
+    @property
+    def additive(self) -> bool:
+        """Of the surviving entries, where it is known which these are."""
+        return self.lost is not None
 
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """(v + t y)/(1 + t), t = step·precision."""

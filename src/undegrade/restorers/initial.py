@@ -16,7 +16,7 @@ def first_estimate(measurement: Measurement) -> Image:
         ValueError: the estimate is no batch of pictures, for the measurement has another shape.
     """
     y = measurement.y
-    lost = measurement.likelihood.noise.precision(y) <= 0
+    lost = measurement.likelihood.noise.precision(y) <= 0  # the operator fills in what it lost
     if bool(lost.any()):
         y = torch.where(lost, Mask(~lost).initial(y), y)
     x0 = measurement.operator.initial(y)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
@@ -19,7 +20,7 @@ from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 
 WARM_UP_ITERATIONS = 8  # per tried weight, each from where the last one ended
-_START = 150.0
+_START = 9.0  # times 1/variance of the pixels: about 150 for photographs in [0, 1], in any units
 
 
 @final
@@ -65,7 +66,7 @@ class Quadratic:
         operator = measurement.operator.as_linear(
             "quadratic restoration needs one: use the variational method"
         )
-        squares = LeastSquares(operator, y, measurement.likelihood.noise.precision(y).rsqrt())
+        squares = LeastSquares(operator, y, measurement.precision.rsqrt())
         return Objective(squares, Tikhonov(FiniteDifference()), weight)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
@@ -79,6 +80,7 @@ class Quadratic:
             begin = x0 if last is None else last
             return advance(ConjugateGradient(), objective, begin, WARM_UP_ITERATIONS).x
 
-        start = y.new_full((len(y),), _START)
-        precision = measurement.likelihood.noise.precision(y)
+        variance = x0.flatten(1).var(1).clamp(min=torch.finfo(x0.dtype).tiny ** 0.5)
+        start = _START / variance
+        precision = measurement.precision
         return self.rule.choose(path(tried, operator), y, precision, start)

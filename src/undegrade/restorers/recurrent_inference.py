@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
@@ -10,7 +10,7 @@ from typing import Literal, final
 import torch
 
 from undegrade.core.gram import Gram
-from undegrade.core.image import Image
+from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
 from undegrade.core.solver import Observer, Result, solve
@@ -20,6 +20,7 @@ from undegrade.learned.rim import RIM, RIMState
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.nominal import nominal
 from undegrade.restorers.weight_file import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -67,7 +68,7 @@ class RecurrentInference:
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[RIMState]:
-        """The estimate after the last step, clipped to [0, 1].
+        """The estimate after the last step, clipped to [0, 1], or to the picture's own range.
 
         Trace and state are those of the picture as it lies.
         """
@@ -90,16 +91,26 @@ class RecurrentInference:
 def restored_by(
     rim: RIM, measurement: Measurement, *, observe: Sequence[Observer] = ()
 ) -> Result[RIMState]:
-    """All steps of a machine on a measurement, what its features finish with, clipped to [0, 1].
+    """All steps of a machine on a measurement, what its features finish with, clipped.
+
+    The machine works in [0, 1], where the picture is brought from any other range. Clipped is to
+    [0, 1] where the picture lies there, else to what the first estimate spans.
 
     The one way from a measurement to a learned estimate: the restorer, the validation of a training
     and the benchmarks go it. The machine must be where the measurement is.
     """
-    problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
+    inside = nominal(measurement)
+    moved = inside.measurement
+    problem = Fidelity(moved.operator, moved.likelihood, moved.y)
+
+    def watch(iteration: int, state: RIMState) -> Mapping[str, PerSample]:
+        there = state if inside.range.usual else replace(state, x=inside.back(state.x))
+        return {name: value for o in observe for name, value in o(iteration, there).items()}
+
     stop = until(iterations=rim.steps)
-    result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
+    result = solve(rim, problem, first_estimate(moved), stop=stop, observe=(watch,))
     x = rim.features.finish(problem, result.state.prepared, result.x)
-    return replace(result, x=x.clamp(0, 1))
+    return replace(result, x=inside.back(x))
 
 
 def shipped(measurement: Measurement) -> Path:
@@ -110,7 +121,7 @@ def shipped(measurement: Measurement) -> Path:
     """
     measurement.operator.as_linear("the shipped weights were trained on no other: use variational")
     y, gram = measurement.y, measurement.operator.gram
-    complete = bool((measurement.likelihood.noise.precision(y) > 0).all())
+    complete = bool((measurement.precision > 0).all())
     only_noise = gram is not None and complete and _is_one(gram, measurement.operator.initial(y))
     return WEIGHTS / f"{'denoising' if only_noise else 'universal'}.safetensors"
 
