@@ -23,6 +23,7 @@ from .core.image import PerSample as PerSample
 from .core.image import Vector as Vector
 from .core.likelihood import Likelihood as Likelihood
 from .core.likelihood import NoiseModel as NoiseModel
+from .core.likelihood import QuadraticNoise as QuadraticNoise
 from .core.measurement import Measurement as Measurement
 from .core.measurement import Restorer as Restorer
 from .core.objective import Fidelity as Fidelity
@@ -86,6 +87,7 @@ from .learned.schedule import GeometricErrors as GeometricErrors
 from .learned.schedule import ListedErrors as ListedErrors
 from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
+from .likelihoods.noise import Noise as Noise
 from .likelihoods.noise_level import estimate_noise_std as estimate_noise_std
 from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.rounding import rounded as rounded

@@ -11,6 +11,16 @@ import undegrade as ud
 
 PICTURE = "y = torch.rand(1, 3, 24, 30); "
 RESTORE = "; ud.Variational(weight=9.0, iterations=3).restore(ud.Measurement(y, A, eta))"
+SOLVE = PICTURE + (
+    "A, eta = ud.Identity(), ud.Gaussian(0.1); "
+    "ud.solve(ud.{}(), ud.Objective(ud.{}, ud.{}(), 1.0), y, stop=ud.until(iterations=1))"
+)
+NAMELESS = """
+class Nameless(ud.Likelihood):
+    def sample(self, prediction, generator): return prediction
+    def forward(self, prediction, y): return (prediction - y).square().flatten(1).sum(1)
+    def curvature(self, prediction, y): return torch.ones_like(y)
+"""
 WRONG = {
     "channels, height, width": (
         "ud.Measurement(torch.rand(3, 24, 30))",
@@ -54,6 +64,65 @@ WRONG = {
         PICTURE + "ud.Measurement(y.to('meta'), ud.Identity(), ud.Gaussian(0.1))",
         "device meta, its likelihood on cpu",
     ),
+    "a tensor for an operator": (
+        PICTURE + "ud.Measurement(y, ud.gaussian_psf(1.0))",
+        "takes Operator as its operator, got Tensor; Function makes one",
+    ),
+    "a number for a likelihood": (
+        PICTURE + "ud.Measurement(y, ud.Identity(), 0.1)",
+        "takes Likelihood as its likelihood, got float; Gaussian(std) is one",
+    ),
+    "an array to be scored": (PICTURE + "ud.psnr(y.numpy(), y)", "Tensor as its image, got nd"),
+    "noise without a precision": (
+        PICTURE + NAMELESS + "A, eta = ud.Identity(), Nameless()" + RESTORE,
+        "expected noise with a precision and a proximal map, got Nameless",
+    ),
+    "a prior without a proximal map": (
+        SOLVE.format("ProximalGradient", "Fidelity(A, eta, y)", "TotalVariation"),
+        "takes Proximable as its prior, got TotalVariation; LpNorm is one",
+    ),
+    "a prior that is no composition": (
+        SOLVE.format("PrimalDual", "LeastSquares(A, y, 0.1)", "Tikhonov"),
+        "PrimalDual takes Composite as its prior, got Tikhonov; TotalVariation is one, LBFGS",
+    ),
+    "a prior that is no composition, preconditioned": (
+        SOLVE.format("PreconditionedPrimalDual", "LeastSquares(A, y, 0.1)", "LpNorm"),
+        "Dual takes Composite as its prior, got LpNorm; TotalVariation is one, LBFGS",
+    ),
+    "a prior that is not sparse": (
+        SOLVE.format("ActiveSet", "Fidelity(A, eta, y)", "TotalVariation"),
+        "ActiveSet takes Proximable as its prior, got TotalVariation; LpNorm and ElasticNet are",
+    ),
+    "a fidelity without a proximal map": (
+        SOLVE.format("PrimalDual", "Fidelity(A, eta, y)", "TotalVariation"),
+        "takes Convex as its fidelity, got Fidelity; LeastSquares is one, `dualize` makes one",
+    ),
+    "a fidelity that is not quadratic": (
+        SOLVE.format("PreconditionedPrimalDual", "Fidelity(A, eta, y)", "TotalVariation"),
+        "takes LeastSquares as its fidelity, got Fidelity; for other noise use PrimalDual",
+    ),
+    "a prior on the low rank": (
+        SOLVE.format("LowRankPlusSparse", "Fidelity(A, eta, y)", "LpNorm").replace(
+            "Sparse()", "Sparse(discrepancy=2.0)"
+        ),
+        "takes Fidelity as its problem, got Objective; it has no prior",
+    ),
+    **{
+        f"no objective for {solver}": (
+            PICTURE + "f = ud.Fidelity(ud.Identity(), ud.Gaussian(0.1), y); "
+            f"ud.solve(ud.{solver}(), f, y, stop=ud.until(iterations=1))",
+            f"{solver} solves an Objective(fidelity, prior, weight), got Fidelity",
+        )
+        for solver in (
+            "ActiveSet",
+            "ConjugateGradient",
+            "GradientDescent",
+            "LBFGS",
+            "PreconditionedPrimalDual",
+            "PrimalDual",
+            "ProximalGradient",
+        )
+    },
 }
 SCRIPT = """
 import json, sys, torch, undegrade as ud

@@ -67,6 +67,13 @@ def test_poisson_is_finite_smooth_and_rising_below_zero():
     torch.testing.assert_close(above, below, rtol=1e-5, atol=1e-5)
 
 
+def test_poisson_is_a_parabola_of_its_own_curvature_in_the_dark():
+    likelihood, y = Poisson(10.0), torch.tensor([[0.0, 0.1, 0.9]], dtype=torch.float64)
+    u = torch.full_like(y, -0.2)
+    bend = likelihood.value_and_grad(u + 0.1, y)[1] - likelihood.value_and_grad(u, y)[1]
+    torch.testing.assert_close(likelihood.curvature(u, y), bend / 0.1)
+
+
 def test_salt_and_pepper_loses_the_fraction_it_says_half_to_each_end():
     y = drawn(SaltAndPepper(0.3), 0.6)
     assert float((y == 0).double().mean()) == pytest.approx(0.15, abs=0.01)

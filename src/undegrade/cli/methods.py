@@ -9,13 +9,15 @@ from typing import Any
 import docstring_parser
 
 from undegrade.cli.parsing import flags_from, look_up, parse
+from undegrade.kernels import arguments, formulas
+from undegrade.likelihoods import noises
 from undegrade.restorers import restorers
 from undegrade.restorers.weight import RULES
 
 
 @dataclass(frozen=True)
 class Methods:
-    """List the methods, one line each, and their settings with their defaults."""
+    """List the methods, one line each, and their settings with their defaults; noises, kernels."""
 
 
 def run(args: Sequence[str]) -> int:
@@ -63,6 +65,9 @@ def _lines() -> Iterator[str]:
             flag = f"{setting} {_default(default)}"
             yield f"    {flag:<28} {' '.join(meaning.get(setting[2:], '').split())}".rstrip()
         yield ""
+    yield f"--noise is one of {', '.join(f'{k}:{noise.unit}' for k, noise in noises().items())}"
+    kernels = (":".join((name, *arguments(f))) for name, f in formulas().items())
+    yield f"--blur is one of {', '.join(kernels)}, shake:SIZE, a kernel file"
 
 
 def _default(value: object) -> str:

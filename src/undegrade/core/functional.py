@@ -132,3 +132,14 @@ class Composite(Functional):
     def descend(self, x: Vector, p: Tensor, step: PerSample) -> Vector:
         """The primal half-step without its prox: x − step·Kᵀp."""
         return x - per_sample(step, x) * self.inner.adjoint(p)
+
+
+def require_kind(whose: str, role: str, part: object, kind: type, advice: str) -> None:
+    """For methods that need more of a functional than its value, and for parts of other kinds.
+
+    Raises:
+        ValueError: the part of the problem is not of this kind.
+    """
+    if not isinstance(part, kind):
+        found = type(part).__name__
+        raise ValueError(f"{whose} takes {kind.__name__} as its {role}, got {found}; {advice}")

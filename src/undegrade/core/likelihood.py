@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from undegrade.core.image import PerSample
+from undegrade.core.image import PerSample, dot, per_sample, ratio
 from undegrade.core.listed import Listed, all_names
 
 
@@ -116,3 +116,43 @@ class NoiseModel(Likelihood):
     @abc.abstractmethod
     def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
         """Sup over predictions u of ⟨p, u⟩ + log p(y | u), with the constant of `forward`."""
+
+
+class QuadraticNoise(NoiseModel):
+    """Noise whose −log p is its quadratic model, ½ Σ w (u − y)²: all follows from w = precision(y).
+
+    Subclasses define `sample`, `precision` and `stronger`.
+    """
+
+    @property
+    def quadratic(self) -> bool:
+        return True
+
+    def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
+        return self.value_and_grad(prediction, y)[0]
+
+    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
+        difference = prediction - y
+        del prediction  # room for what comes
+        slope = self.precision(y) * difference
+        return 0.5 * dot(difference, slope), slope
+
+    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
+        """The precision, exactly."""
+        del prediction
+        return self.precision(y)
+
+    def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
+        """(v + t y)/(1 + t), t = step·w."""
+        t = per_sample(step, v) * self.precision(y)
+        return (v + t * y) / (1 + t)
+
+    def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
+        """Σ p y + ½ p²/w; infinite unless p is 0, but for rounding, at entries that are lost."""
+        w = self.precision(y)
+        trusted = w > 0
+        value = torch.where(trusted, p * (y + 0.5 * ratio(p, w)), 0.0).flatten(1).sum(1)
+        stray = torch.where(trusted, 0.0, p.abs()).flatten(1).amax(1)
+        # a slope is as large as its entry's √w; its rounding comes from sums over such slopes
+        rounding = 64 * torch.finfo(p.dtype).eps * w.flatten(1).amax(1).sqrt()
+        return torch.where(stray > rounding, torch.inf, value)

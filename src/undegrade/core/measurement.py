@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from undegrade.core.above import above
+from undegrade.core.functional import require_kind
 from undegrade.core.likelihood import Likelihood, NoiseModel
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result
 
+_NO_OPERATOR = "Function makes one of any map, from_physics of any physics of DeepInverse"
 _COLORS = (1, 3, 4)  # channels of the pictures that other libraries put last
 
 
@@ -31,7 +33,7 @@ class Measurement:
 
     Raises:
         ValueError: y is no such batch, requires grad, or lies on another device than the operator
-            or the likelihood.
+            or the likelihood; or these are something else.
     """
 
     y: Tensor
@@ -43,11 +45,11 @@ class Measurement:
     ) -> None:
         _check_batch(y, picture=operator is None)
         operator = above.identity() if operator is None else operator
-        _check_device(y, "operator", operator)
+        _check_part(y, "operator", operator, Operator, _NO_OPERATOR)
         lost = operator.lost(y)
         y = y if lost is None else torch.where(lost, 0.0, y)
         likelihood = above.noise(y, operator) if likelihood is None else likelihood
-        _check_device(y, "likelihood", likelihood)
+        _check_part(y, "likelihood", likelihood, Likelihood, "Gaussian(std) is one")
         likelihood = likelihood.about(y)
         if isinstance(likelihood, NoiseModel) and not bool(y.isfinite().all()):
             y = torch.where(y.isfinite() | (likelihood.precision(y) > 0), y, 0.0)
@@ -115,7 +117,8 @@ def _how_to_batch(shape: tuple[int, ...]) -> str:
     return f"y[{index}] makes it a batch of one"
 
 
-def _check_device(y: Tensor, what: str, module: nn.Module) -> None:
+def _check_part(y: Tensor, what: str, module: nn.Module, kind: type, advice: str) -> None:
+    require_kind("Measurement", what, module, kind, advice)
     others = {t.device for t in itertools.chain(module.parameters(), module.buffers())} - {y.device}
     if others:
         raise ValueError(

@@ -1,7 +1,6 @@
 """A blur in the words of the command line."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,17 +9,12 @@ from torch import Tensor
 from undegrade.degradations.kernel_file import read_kernel_file
 from undegrade.degradations.kernel_repair import Repaired
 from undegrade.degradations.suggestion import did_you_mean
+from undegrade.kernels import arguments, formulas
 from undegrade.kernels.camera_shake import camera_shake_psfs
-from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
 from undegrade.kernels.reduction import REDUCTIONS, reduction_psf
 
 ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
 _LARGEST = 255  # pixels per side of a kernel given by a formula
-_FORMULAS: dict[str, tuple[tuple[str, ...], Callable[..., Tensor]]] = {
-    "motion": (("LENGTH", "ANGLE"), motion_psf),
-    "gaussian": (("STD",), gaussian_psf),
-    "disk": (("RADIUS",), disk_psf),
-}
 _REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
 _BLURS = (
     "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE, bicubic or area (with "
@@ -51,14 +45,15 @@ def kernel_of(
         if factor is None:
             raise ValueError(f"the blur {text} is that of a reduction: give --downsample too")
         return Repaired(reduction_psf(text, factor), ())
-    if kind not in _FORMULAS:
+    if kind not in formulas():
         return _from_file(text)
-    names, formula = _FORMULAS[kind]
+    formula = formulas()[kind]
+    names = arguments(formula)
     form = ":".join((kind, *names))
     if len(numbers) != len(names):
         raise ValueError(f"expected the blur as {form}, got {text!r}")
     values = [number(n, form, text) for n in numbers]
-    if values[0] * _REACH[kind] > _LARGEST:
+    if values[0] * _REACH.get(kind, 1.0) > _LARGEST:
         raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
     return Repaired(formula(*values), ())
 
@@ -78,7 +73,7 @@ def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator
 
 def _from_file(text: str) -> Repaired:
     if not Path(text).suffix:
-        hint = did_you_mean(text.partition(":")[0], (*_FORMULAS, *REDUCTIONS, "shake"))
+        hint = did_you_mean(text.partition(":")[0], (*formulas(), *REDUCTIONS, "shake"))
         raise ValueError(
             f"a blur can be undone where its kernel is known, as {_BLURS}, got {text!r}; {hint}"
         )

@@ -16,7 +16,7 @@ from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.kernel_file import checked_kernel
 from undegrade.files.atomic import replacing
 from undegrade.files.complaint import in_short
-from undegrade.likelihoods import NOISES
+from undegrade.likelihoods import noises
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
@@ -156,7 +156,7 @@ def _mask_from(data: Json) -> Mask:
 
 
 def _noise_data(likelihood: Likelihood) -> Json:
-    for noise in NOISES.values():
+    for noise in noises().values():
         if type(likelihood) is noise.kind:
             buffers = dict(likelihood.named_buffers())
             one = {name: _of_one_image(buffers[name], 1, "noise").item() for name in noise.levels}
@@ -165,10 +165,10 @@ def _noise_data(likelihood: Likelihood) -> Json:
 
 
 def _noise_from(data: Json) -> Likelihood:
-    kind = _field(data, "kind", str)
-    if kind not in NOISES:
-        raise ValueError(f"noise must be one of {', '.join(NOISES)}, got {kind}")
-    return NOISES[kind](*(_field(data, name, float) for name in NOISES[kind].levels))
+    kind, kinds = _field(data, "kind", str), noises()
+    if kind not in kinds:
+        raise ValueError(f"noise must be one of {', '.join(kinds)}, got {kind}")
+    return kinds[kind](*(_field(data, name, float) for name in kinds[kind].levels))
 
 
 def _of_one_image(values: Tensor, batched: int, what: str) -> Tensor:

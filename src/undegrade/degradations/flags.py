@@ -13,7 +13,7 @@ from undegrade.degradations.degradation import Degradation, Shape
 from undegrade.degradations.kernel_repair import within
 from undegrade.degradations.mask_file import Lost, read_mask
 from undegrade.degradations.suggestion import did_you_mean
-from undegrade.likelihoods import NOISES
+from undegrade.likelihoods import noises
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
@@ -175,11 +175,12 @@ class DegradationFlags:
         if self.noise is None:
             return None
         kind, _, level = self.noise.partition(":")
-        if kind not in NOISES:
-            known = ", ".join(f"{name}:{noise.unit}" for name, noise in NOISES.items())
-            hint = did_you_mean(kind, NOISES)
+        kinds = noises()
+        if kind not in kinds:
+            known = ", ".join(f"{name}:{noise.unit}" for name, noise in kinds.items())
+            hint = did_you_mean(kind, kinds)
             raise ValueError(f"noise must be one of {known}, got {self.noise!r}; {hint}")
-        noise = NOISES[kind]
+        noise = kinds[kind]
         return noise(number(level, f"{kind}:{noise.unit}", self.noise))
 
     def _fraction_lost(self) -> float | None:

@@ -5,13 +5,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Number, PerSample, dot, per_sample
-from undegrade.core.likelihood import NoiseModel
+from undegrade.core.image import Number, PerSample, per_sample
+from undegrade.core.likelihood import QuadraticNoise
 from undegrade.likelihoods.noise import Noise
 
 
 @final
-class Gaussian(NoiseModel):
+class Gaussian(QuadraticNoise):
     """y = prediction + std·n, n standard normal: −log p = ½‖prediction − y‖²/std².
 
     Arguments:
@@ -44,25 +44,6 @@ class Gaussian(NoiseModel):
         )
         return prediction + self._std(prediction) * noise.to(prediction)
 
-    def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
-        scaled = (prediction - y) / self._std(y)
-        return 0.5 * dot(scaled, scaled)
-
-    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
-        difference = prediction - y
-        del prediction  # room for what comes
-        slope = difference / self._std(y).square()
-        return 0.5 * dot(difference, slope), slope
-
-    @property
-    def quadratic(self) -> bool:
-        return True
-
-    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """1/std², exactly."""
-        del prediction
-        return self.precision(y)
-
     def precision(self, y: Tensor) -> Tensor:
         return self._std(y).square().reciprocal().expand_as(y)
 
@@ -77,16 +58,6 @@ class Gaussian(NoiseModel):
     @property
     def additive(self) -> bool:
         return True
-
-    def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
-        """(v + t y)/(1 + t), t = step/std²."""
-        t = per_sample(step, v) / self._std(v).square()
-        return (v + t * y) / (1 + t)
-
-    def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
-        """⟨p, y⟩ + ½ Σ std² p²; infinite unless p is 0 at lost entries."""
-        half = 0.5 * torch.where(p == 0, 0.0, self._std(p).square() * p)
-        return dot(p, y + half)
 
     def _std(self, like: Tensor) -> Tensor:
         if self.std.ndim > 1:

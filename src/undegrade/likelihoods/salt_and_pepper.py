@@ -5,8 +5,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Number, PerSample, dot, per_sample
-from undegrade.core.likelihood import NoiseModel
+from undegrade.core.image import Number, PerSample, per_sample
+from undegrade.core.likelihood import QuadraticNoise
 from undegrade.likelihoods.noise import Noise
 from undegrade.likelihoods.rounding import rounding_std
 
@@ -14,7 +14,7 @@ _OF_8_BITS = rounding_std()
 
 
 @final
-class SaltAndPepper(NoiseModel):
+class SaltAndPepper(QuadraticNoise):
     """Each entry is lost with probability `fraction`, and then is 0 or 1 with equal chance.
 
     A lost entry gives itself away: it is exactly 0 or exactly 1. Those entries say nothing, and the
@@ -65,23 +65,6 @@ class SaltAndPepper(NoiseModel):
         y = prediction + per_sample(self.std, like) * noise.to(like)
         return torch.where(chance < half, 0.0, torch.where(chance < 2 * half, 1.0, y))
 
-    def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
-        return self.value_and_grad(prediction, y)[0]
-
-    def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
-        difference = prediction - y
-        slope = self.precision(y) * difference
-        return 0.5 * dot(difference, slope), slope
-
-    @property
-    def quadratic(self) -> bool:
-        return True
-
-    def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
-        """The precision, exactly."""
-        del prediction
-        return self.precision(y)
-
     def precision(self, y: Tensor) -> Tensor:
         """1/std², and 0 for entries that are lost."""
         lost = (y == 0) | (y == 1) if self.lost is None else self.lost
@@ -107,19 +90,6 @@ class SaltAndPepper(NoiseModel):
     def additive(self) -> bool:
         """Of the surviving entries, where it is known which these are."""
         return self.lost is not None
-
-    def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
-        """(v + t y)/(1 + t), t = step·precision."""
-        t = per_sample(step, v) * self.precision(y)
-        return (v + t * y) / (1 + t)
-
-    def conjugate(self, p: Tensor, y: Tensor) -> PerSample:
-        """Σ p y + ½ std² p² over trusted entries; infinite unless p is (about) 0 at others."""
-        std, trusted = per_sample(self.std, p), self.precision(y) > 0
-        value = torch.where(trusted, p * (y + 0.5 * std.square() * p), 0.0).flatten(1).sum(1)
-        slack = 64 * torch.finfo(p.dtype).eps
-        stray = torch.where(trusted, 0.0, (p * std).abs()).flatten(1).amax(1) > slack
-        return torch.where(stray, torch.inf, value)
 
 
 NOISE = Noise(

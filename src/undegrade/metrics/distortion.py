@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from undegrade.core.functional import require_kind
 from undegrade.core.image import Image, PerSample, per_sample
 
 _WINDOW = 11  # pixels; the Gaussian window of the definition of SSIM
@@ -70,6 +71,9 @@ def without_border(x: Image, width: int) -> Tensor:
 
 
 def _check(x: Tensor, reference: Tensor) -> None:
+    for image in (x, reference):
+        advice = "torch.from_numpy(array.copy()) makes one of an array"
+        require_kind("a score", "image", image, Tensor, advice)
     if x.shape != reference.shape:
         raise ValueError(
             f"expected images of one shape, got {tuple(x.shape)} and {tuple(reference.shape)}"

@@ -1,8 +1,8 @@
 """Complete methods; `RESTORERS` and what other packages add are what `--method` names."""
 
 import functools
-import importlib.metadata
 
+from undegrade.core.extensions import with_extensions
 from undegrade.core.measurement import Restorer
 from undegrade.restorers.automatic import Automatic
 from undegrade.restorers.plug_and_play import PlugAndPlay
@@ -23,31 +23,17 @@ RESTORERS: dict[str, type[Restorer]] = {
     "double-overparametrization": RobustUntrainedNetwork,
     "plug-and-play": PlugAndPlay,
 }
-_GROUP = "undegrade.restorers"
 
 
 @functools.cache
 def restorers() -> dict[str, type[Restorer]]:
-    """The methods of this package, and those that installed packages bring by an entry point.
-
-    A package adds its dataclass with a line of its pyproject.toml:
-
-        [project.entry-points."undegrade.restorers"]
-        sharpen = "mypackage:Sharpen"
+    """The methods of this package, and those of the entry points `undegrade.restorers`.
 
     Raises:
         ValueError: an entry point takes a name that is taken, cannot be loaded, or is no method.
     """
-    found = dict(RESTORERS)
-    for entry in importlib.metadata.entry_points(group=_GROUP):
-        where = f"the entry point {entry.name} = {entry.value} of {_GROUP}"
-        if entry.name in found:
-            raise ValueError(f"{where} has the name of another method")
-        try:
-            method = entry.load()
-        except (ImportError, AttributeError) as error:
-            raise ValueError(f"{where} cannot be loaded: {error}") from error
-        if not isinstance(method, type) or not issubclass(method, Restorer):
-            raise ValueError(f"{where} is no class with a method `restore`")
-        found[entry.name] = method
-    return found
+    return with_extensions(RESTORERS, "undegrade.restorers", _is_method, "class with `restore`")
+
+
+def _is_method(thing: object) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Restorer)

@@ -9,7 +9,7 @@ from undegrade.core.image import Image, select
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.stopping import Status
-from undegrade.likelihoods import NOISES
+from undegrade.likelihoods import noises
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.likelihoods.rounding import rounding_std
@@ -49,7 +49,7 @@ def _likelihood(model: Any, y: Tensor) -> Likelihood:
     kind = type(model).__name__  # by name, so that deepinv need not be there
     if kind == "ZeroNoise":
         return Gaussian(estimate_noise_std(y).clamp(min=rounding_std()))
-    known = {noise.physics: noise for noise in NOISES.values() if noise.physics}
+    known = {noise.physics: noise for noise in noises().values() if noise.physics}
     if kind not in known:
         raise ValueError(
             f"the noise model must be one of {', '.join(known)} or ZeroNoise, got "

@@ -12,7 +12,7 @@ from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import PerSample, Vector, norm, per_sample, select
 from undegrade.core.objective import Objective
 from undegrade.core.stopping import State
-from undegrade.solvers.refusal import refuse_constraint
+from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 Problem = Objective[Functional, Proximable]
 
@@ -57,6 +57,8 @@ class ActiveSet:
 
     def init(self, problem: Problem, x0: Vector, near: State | None = None) -> ActiveSetState:
         del near  # its Hessian is another problem's
+        prior = Proximable, "LpNorm and ElasticNet are; use LBFGS for total variation"
+        require_objective("ActiveSet", problem, prior=prior)
         refuse_constraint("ActiveSet", problem, "use ProximalGradient")
         hessian = _hessian(problem.fidelity, x0)
         largest = hessian.abs().sum(2).amax(1).clamp(min=torch.finfo(x0.dtype).tiny)

@@ -11,7 +11,7 @@ from undegrade.core.objective import Smooth
 from undegrade.core.stopping import State
 from undegrade.linear_algebra.conjugate_gradient import ConjugateGradientState as Linear
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient_step
-from undegrade.solvers.refusal import refuse_constraint
+from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 
 class ConjugateGradientState(NamedTuple):
@@ -51,6 +51,7 @@ class ConjugateGradient:
         self, problem: Smooth, x0: Vector, near: State | None = None
     ) -> ConjugateGradientState:
         del near  # its directions are another problem's
+        require_objective("ConjugateGradient", problem)
         refuse_constraint("ConjugateGradient", problem, "use LBFGS")
         zero = norm(problem.grad(torch.zeros_like(x0)))
         linear = Linear.start(x0, -problem.grad(x0))

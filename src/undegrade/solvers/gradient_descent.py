@@ -10,6 +10,7 @@ from undegrade.core.image import PerSample, Vector, dot, per_sample
 from undegrade.core.objective import Smooth
 from undegrade.core.stopping import State
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
+from undegrade.solvers.refusal import require_objective
 
 
 class GradientDescentState(NamedTuple):
@@ -60,6 +61,7 @@ class GradientDescent:
 
     def init(self, problem: Smooth, x0: Vector, near: State | None = None) -> GradientDescentState:
         del near  # its curvature is another problem's
+        require_objective("GradientDescent", problem)
         x = problem.project(x0)
         point = Point(x, *problem.value_and_grad(x))
         # A guess that moves no pixel by more than 0.1; later steps know the curvature.

@@ -11,7 +11,7 @@ from undegrade.core.image import PerSample, Vector, dot, per_sample
 from undegrade.core.objective import Smooth
 from undegrade.core.stopping import State
 from undegrade.solvers.line_search import Point, Search, rounding, search_along
-from undegrade.solvers.refusal import refuse_derivatives
+from undegrade.solvers.refusal import refuse_derivatives, require_objective
 from undegrade.solvers.two_metric import two_metric
 
 _ADVICE = "use GradientDescent"
@@ -80,6 +80,7 @@ class LBFGS:
 
     def init(self, problem: Smooth, x0: Vector, near: State | None = None) -> LBFGSState:
         del near  # its curvature is another problem's
+        require_objective("LBFGS", problem)
         refuse_derivatives("LBFGS", problem, x0, _ADVICE)
         return self._begin(problem, x0)
 

@@ -14,8 +14,8 @@ from undegrade.core.image import Image, PerSample, norm, per_sample
 from undegrade.core.objective import Objective
 from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.linear_algebra.probes import impulse_response
-from undegrade.solvers.primal_dual import DualState, dual_start
-from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives
+from undegrade.solvers.primal_dual import ADVICE, DualState, dual_start
+from undegrade.solvers.refusal import refuse_constraint, refuse_derivatives, require_objective
 
 _ADVICE = "use PrimalDual"
 
@@ -85,6 +85,12 @@ class PreconditionedPrimalDual:
     def init(
         self, problem: Problem, x0: Image, near: DualState | None = None
     ) -> PreconditionedPrimalDualState:
+        require_objective(
+            "PreconditionedPrimalDual",
+            problem,
+            fidelity=(LeastSquares, "for other noise use PrimalDual or LBFGS"),
+            prior=(Composite, ADVICE),
+        )
         refuse_constraint("PreconditionedPrimalDual", problem, "use LBFGS")
         refuse_derivatives("PreconditionedPrimalDual", problem, x0, _ADVICE)
         inside = problem.prior.inner

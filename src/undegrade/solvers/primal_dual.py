@@ -10,9 +10,10 @@ from torch import Tensor
 from undegrade.core.functional import Composite, Convex
 from undegrade.core.image import PerSample, Vector, per_sample
 from undegrade.core.objective import Objective
-from undegrade.solvers.refusal import refuse_constraint
+from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 PrimalDualProblem = Objective[Convex, Composite]
+ADVICE = "TotalVariation is one, LBFGS takes any that has a gradient"
 
 
 @runtime_checkable
@@ -81,6 +82,12 @@ class PrimalDual:
     def init(
         self, problem: PrimalDualProblem, x0: Vector, near: DualState | None = None
     ) -> PrimalDualState:
+        require_objective(
+            "PrimalDual",
+            problem,
+            fidelity=(Convex, "LeastSquares is one, `dualize` makes one of any linear fidelity"),
+            prior=(Composite, ADVICE),
+        )
         refuse_constraint("PrimalDual", problem, "`dualize` takes it as the base, or use LBFGS")
         norm = problem.prior.squared_norm(x0).sqrt()
         modulus = problem.fidelity.modulus(x0)

@@ -11,7 +11,7 @@ from undegrade.core.image import PerSample, Vector, dot, norm, per_sample
 from undegrade.core.objective import Objective
 from undegrade.core.stopping import State
 from undegrade.linear_algebra.power_iteration import squared_norm
-from undegrade.solvers.refusal import refuse_constraint
+from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 Problem = Objective[Functional, Proximable]
 
@@ -64,6 +64,8 @@ class ProximalGradient:
         self, problem: Problem, x0: Vector, near: State | None = None
     ) -> ProximalGradientState:
         del near  # a state is not shorter to come by than x0
+        prior = Proximable, "LpNorm is one; use PrimalDual or LBFGS for total variation"
+        require_objective("ProximalGradient", problem, prior=prior)
         refuse_constraint("ProximalGradient", problem, "make it the prior, or use LBFGS")
 
         def hessian(v: Vector) -> Vector:

@@ -2,9 +2,35 @@
 
 from typing import Any
 
-from undegrade.core.functional import Functional
+from undegrade.core.functional import Functional, require_kind
 from undegrade.core.image import Vector, followed
 from undegrade.core.objective import Objective
+
+
+def require_objective(
+    method: str,
+    problem: object,
+    *,
+    fidelity: tuple[type, str] = (Functional, ""),
+    prior: tuple[type, str] = (Functional, ""),
+) -> None:
+    """For methods that need more of the two parts than their values.
+
+    Arguments:
+        method: its name.
+        problem: what it is to solve.
+        fidelity: the kind that it takes, and advice for who has another.
+        prior: the same.
+
+    Raises:
+        ValueError: the problem is no `Objective`, or a part of it is of another kind.
+    """
+    if not isinstance(problem, Objective):
+        found = type(problem).__name__
+        raise ValueError(f"{method} solves an Objective(fidelity, prior, weight), got {found}")
+    parts: Objective[Any, Any] = problem
+    require_kind(method, "fidelity", parts.fidelity, *fidelity)
+    require_kind(method, "prior", parts.prior, *prior)
 
 
 def refuse_constraint(method: str, problem: Objective[Any, Any], advice: str) -> None:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from undegrade.core.functional import require_kind
 from undegrade.core.image import Image, PerSample, dot, norm, ratio
 from undegrade.core.objective import Fidelity
 from undegrade.untrained.difference_of_squares import HyperbolicMirror, SparseRule
@@ -65,6 +66,13 @@ class DoubleOverparametrization:
         self, problem: Fidelity, x0: Image, near: DoubleOverparametrizationState | None = None
     ) -> DoubleOverparametrizationState:
         """The network as it came, or as it is in `near`; x0 gives the size alone."""
+        require_kind(
+            "DoubleOverparametrization",
+            "problem",
+            problem,
+            Fidelity,
+            "DeepImagePrior takes any functional",
+        )
         unknown = x0.flatten(1)[:, 0] * 0 + math.inf
         parameters = self.drawing.parameters(x0) if near is None else near.parameters
         factors = self.sparse.begin(problem.y)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from undegrade.core.functional import require_kind
 from undegrade.core.image import Image, PerSample, norm, per_sample, ratio
 from undegrade.core.objective import Fidelity
 from undegrade.untrained.difference_of_squares import hyperbolic
@@ -67,6 +68,9 @@ class LowRankPlusSparse:
         self, problem: Fidelity, x0: Image, near: LowRankPlusSparseState | None = None
     ) -> LowRankPlusSparseState:
         """A small random start, or that of `near`; x0 gives the size alone."""
+        require_kind(
+            "LowRankPlusSparse", "problem", problem, Fidelity, "it has no prior beside the low rank"
+        )
         if x0.shape[2] != x0.shape[3]:
             raise ValueError(f"U Uᵀ is square, got a matrix of {x0.shape[2]}×{x0.shape[3]}")
         y = problem.y
