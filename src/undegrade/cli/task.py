@@ -25,7 +25,10 @@ from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import level_found
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
+from undegrade.likelihoods.impulses import stray
 from undegrade.restorers.automatic import Automatic
+
+_SOME_STRAY = 5e-4  # of a picture: sparks and stars are fewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     form, notes = picture.form, [known.note, *known.degradation.notes]
     notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
     if known.degradation.likelihood is None:
-        notes.append(level_found(measurement.likelihood))
+        notes += [level_found(measurement.likelihood), _stray(picture.pixels)]
     measurement = dataclasses.replace(
         measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
     )
@@ -111,6 +114,17 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             reason=reason,
             notes=tuple(note for note in notes if note),
         )
+
+
+def _stray(y: Image) -> str:
+    """What to say of dust, hot pixels and impulses in a picture of which nothing is known."""
+    share = stray(y)
+    if share < _SOME_STRAY:
+        return ""
+    return (
+        f"{100 * share:.2g} % of the values stick out of all around them; where these are dust, "
+        f"dead pixels or impulses: --noise salt-and-pepper:{2 * share:.2g}"
+    )
 
 
 def _chosen(name: str, method: Restorer, measurement: Measurement) -> tuple[str, Restorer, str]:

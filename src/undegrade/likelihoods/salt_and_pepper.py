@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Number, PerSample, per_sample
-from undegrade.core.likelihood import QuadraticNoise
+from undegrade.core.likelihood import NoiseModel, QuadraticNoise
+from undegrade.likelihoods.impulses import impulses
 from undegrade.likelihoods.noise import Noise
+from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.likelihoods.rounding import rounding_std
 
 _OF_8_BITS = rounding_std()
@@ -17,11 +19,12 @@ _OF_8_BITS = rounding_std()
 class SaltAndPepper(QuadraticNoise):
     """Each entry is lost with probability `fraction`, and then is 0 or 1 with equal chance.
 
-    A lost entry gives itself away: it is exactly 0 or exactly 1. Those entries say nothing, and the
-    others are trusted to `std`: −log p = ½ Σ_{0<y<1} (prediction − y)²/std² (what remains of the
-    mixture's likelihood when entries at 0 and 1 are taken as lost). It works up to about nine
-    entries in ten lost. It fails where the picture itself is pure black or white over an area:
-    those entries count as lost too and are filled from around.
+    A lost entry gives itself away: it is exactly 0 or exactly 1, or in a `Measurement` as a whole
+    of two other values that stand out, or differs from all around it (`impulses`). Those entries
+    say nothing, and the others are trusted to `std`: −log p = ½ Σ (prediction − y)²/std² over them
+    (what remains of the mixture's likelihood when entries at 0 and 1 are taken as lost). It works
+    up to about nine entries in ten lost. It fails where the picture itself is pure black or white
+    over an area: those entries count as lost too and are filled from around.
 
     Channels are independent: of a color pixel at fraction ½ all three entries survive in 1 of 8.
 
@@ -75,12 +78,20 @@ class SaltAndPepper(QuadraticNoise):
         return SaltAndPepper(self.fraction, factor * self.std, self.lost)
 
     def about(self, y: Tensor) -> "SaltAndPepper":
-        """With the entries of y that are lost."""
-        if self.lost is not None:
-            return self
-        return SaltAndPepper(self.fraction, self.std, (y == 0) | (y == 1))
+        """With the entries of y that are lost, and the noise of the others where they have some.
 
-    def scaled(self, factor: PerSample) -> "SaltAndPepper":
+        Where values do not tell the lost entries, something came after the noise: compression,
+        scaling, a conversion. What it did to the others is estimated.
+        """
+        if self.lost is not None or y.ndim != 4:
+            return self
+        lost, told = impulses(y, self.fraction)
+        std = self.std.to(y).expand(len(y))
+        if not bool(told.all()):
+            std = torch.where(told, std, torch.maximum(std, estimate_noise_std(y, ~lost)))
+        return SaltAndPepper(self.fraction, std, lost)
+
+    def scaled(self, factor: PerSample) -> NoiseModel:
         """Where it is known which entries are lost."""
         if self.lost is None:
             return super().scaled(factor)

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 
@@ -103,7 +103,7 @@ def restored_by(
     moved = inside.measurement
     problem = Fidelity(moved.operator, moved.likelihood, moved.y)
 
-    def watch(iteration: int, state: RIMState) -> Mapping[str, PerSample]:
+    def watch(iteration: int, state: Any) -> Mapping[str, PerSample]:
         there = state if inside.range.usual else replace(state, x=inside.back(state.x))
         return {name: value for o in observe for name, value in o(iteration, there).items()}
 
