@@ -35,6 +35,7 @@ from .core.solver import Observer as Observer
 from .core.solver import Record as Record
 from .core.solver import Result as Result
 from .core.solver import Solver as Solver
+from .core.solver import Standing as Standing
 from .core.solver import advance as advance
 from .core.solver import solve as solve
 from .core.stopping import AnyOf as AnyOf
@@ -103,6 +104,7 @@ from .networks.multiscale_cell import MultiscaleCell as MultiscaleCell
 from .networks.multiscale_cell import MultiscaleSettings as MultiscaleSettings
 from .networks.residual_cell import ResidualCell as ResidualCell
 from .networks.residual_cell import ResidualSettings as ResidualSettings
+from .networks.skip import Correction as Correction
 from .networks.skip import SkipNetwork as SkipNetwork
 from .operators.bicubic import BicubicDownsample as BicubicDownsample
 from .operators.blur import Blur as Blur
@@ -140,8 +142,12 @@ from .restorers.initial import first_estimate as first_estimate
 from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay
 from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
+from .restorers.richardson_lucy import RichardsonLucy as RichardsonLucy
 from .restorers.robust_untrained_network import RobustUntrainedNetwork as RobustUntrainedNetwork
 from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
+from .restorers.validated import Misfit as Misfit
+from .restorers.validated import hold_out as hold_out
+from .restorers.validated import recorrupt as recorrupt
 from .restorers.variational import Variational as Variational
 from .restorers.weight import Discrepancy as Discrepancy
 from .restorers.weight import UnbiasedRisk as UnbiasedRisk
@@ -174,7 +180,6 @@ from .training.train import Progress as Progress
 from .training.train import train as train
 from .untrained.averaged import Averaged as Averaged
 from .untrained.averaged import AveragedState as AveragedState
-from .untrained.averaged import OutputVariance as OutputVariance
 from .untrained.deep_image_prior import DeepImagePrior as DeepImagePrior
 from .untrained.deep_image_prior import DeepImagePriorState as DeepImagePriorState
 from .untrained.difference_of_squares import FactorDescent as FactorDescent
@@ -195,3 +200,5 @@ from .untrained.patience import Patience as Patience
 from .untrained.update_rule import Adam as Adam
 from .untrained.update_rule import SteepestDescent as SteepestDescent
 from .untrained.update_rule import UpdateRule as UpdateRule
+from .untrained.windowed_variance import Window as Window
+from .untrained.windowed_variance import WindowedVariance as WindowedVariance

@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.cases import uniform
 from undegrade.core.image import norm, ratio
 from undegrade.linear_algebra.conjugate_gradient import (
-    ConjugateGradientState,
+    SystemState,
     conjugate_gradient,
     conjugate_gradient_step,
 )
@@ -146,7 +146,7 @@ def test_zero_gives_zero_at_once_and_nan_gives_nan():
 
 def test_a_solved_sample_stays_as_it_is():
     x, zero = uniform(*SHAPE), torch.zeros(SHAPE, dtype=torch.float64)
-    state = ConjugateGradientState.start(x, zero)
+    state = SystemState.start(x, zero)
     after = conjugate_gradient_step(lambda u: 3 * u, state)
     assert torch.equal(after.x, x)
     assert not after.squared.any()

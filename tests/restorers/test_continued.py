@@ -1,5 +1,6 @@
 """A long solve that is interrupted and continued."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ def method(
     path: Path | None, iterations: int = 12, delay: float = 5.0
 ) -> ud.RobustUntrainedNetwork:
     return ud.RobustUntrainedNetwork(
-        widths=(3, 4), iterations=iterations, delay=delay, checkpoint=path
+        start="noise", widths=(3, 4), iterations=iterations, delay=delay, checkpoint=path
     )
 
 
@@ -39,7 +40,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path):
         method(path).restore(measured(), observe=interrupting(7))
     rest = method(path).restore(measured())
     whole = method(None).restore(measured())
-    assert len(rest.trace) == 12 - 7
+    assert len(rest.trace) == 12
+    for name, value in whole.trace[3].values.items():
+        torch.testing.assert_close(rest.trace[3].values[name], value)
     assert rest.iterations == whole.iterations == (12,)
     assert torch.equal(rest.x, whole.x)
     assert torch.equal(rest.state.inner.parameters, whole.state.inner.parameters)
@@ -52,15 +55,31 @@ def test_a_kill_costs_the_time_since_the_last_file(tmp_path, monkeypatch):
 
     def observe(iteration: int, state: ud.State) -> dict[str, torch.Tensor]:
         del iteration, state
-        left.append(path.read_bytes())
+        left.append(path.read_bytes() if path.exists() else b"")
         return {}
 
     method(path, iterations=3).restore(measured(), observe=(observe,))
     monkeypatch.undo()
-    path.write_bytes(left[1])
+    path.write_bytes(left[2])
     rest = method(path, iterations=3).restore(measured())
     assert torch.equal(rest.x, method(None, iterations=3).restore(measured()).x)
-    assert len(rest.trace) == 1
+    assert len(rest.trace) == 3
+
+
+def test_a_rule_remembers_and_its_iterate_stays_kept(tmp_path):
+    """Interrupted after the least variance, before the patience ends: the same picture is kept."""
+    path, y = tmp_path / "run.checkpoint", torch.rand(1, 3, 16, 16)
+    fit = ud.UntrainedNetwork(widths=(4, 4), iterations=400, patience=20, window=5)
+    whole = fit.restore(measured(y))
+    assert whole.status == (ud.Status.OUTWAITED,)
+    with pytest.raises(KeyboardInterrupt):
+        replace(fit, checkpoint=path).restore(
+            measured(y), observe=interrupting(whole.iterations[0] - 10)
+        )
+    rest = replace(fit, checkpoint=path).restore(measured(y))
+    assert rest.iterations == whole.iterations
+    assert torch.equal(rest.x, whole.x)
+    assert torch.equal(replace(fit, checkpoint=path).restore(measured(y)).x, whole.x)
 
 
 def test_a_file_of_another_picture_or_other_settings_is_refused(tmp_path):

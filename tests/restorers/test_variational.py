@@ -6,6 +6,7 @@ import pytest
 import torch
 from skimage import data
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import undegrade as ud
 from undegrade.restorers.weight import Path, search_minimum, search_root
@@ -164,3 +165,23 @@ def test_a_rule_is_used_as_an_object_too():
         torch.tensor([0.1]),
     )
     assert math.isfinite(float(chosen)) and float(chosen) > 0
+
+
+class _NoDouble(TorchDispatchMode):
+    """A device without double precision, as Apple's GPUs are; the CPU may have it."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        on_cpu = kwargs.get("device") == torch.device("cpu")
+        doubled = isinstance(out, torch.Tensor) and out.dtype == torch.float64
+        came = any(isinstance(a, torch.Tensor) and a.dtype == torch.float64 for a in args)
+        assert on_cpu or came or not doubled, f"{func} made double precision"
+        return out
+
+
+@pytest.mark.parametrize("method", [ud.Variational(iterations=3), ud.Quadratic(iterations=3)])
+def test_a_chosen_weight_asks_for_no_double_precision(method):
+    y = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with _NoDouble():
+        method.restore(ud.Measurement(y, ud.Blur(torch.full((3, 3), 1 / 9)), ud.Gaussian(0.1)))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import undegrade as ud
 from benchmarks import weights
-from undegrade.restorers.weight_file import load_weights
 from undegrade.training.run import initial_machine
 
 pytestmark = pytest.mark.filterwarnings(
@@ -36,9 +37,15 @@ def settings(tmp_path):
     )
 
 
-def test_it_goes_on_from_what_ships_in_its_architecture():
-    _, architecture = initial_machine(weights.SETTINGS)
-    assert architecture == load_weights(weights.SHIPPED)[1]
+def test_the_grown_machine_begins_as_what_ships(tmp_path):
+    path, y = tmp_path / "start.safetensors", torch.linspace(0, 1, 3 * 16 * 16)
+    weights.grow(weights.SHIPPED, weights.CELL, path)
+    assert initial_machine(replace(weights.SETTINGS, start_from=path))[1].cell == weights.CELL
+    measurement = ud.Measurement(y.reshape(1, 3, 16, 16), ud.Identity(), ud.Gaussian(0.1))
+    shipped, grown = (
+        ud.RecurrentInference(weights=w).restore(measurement) for w in (weights.SHIPPED, path)
+    )
+    torch.testing.assert_close(grown.x, shipped.x)
 
 
 def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys):

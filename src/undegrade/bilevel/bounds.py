@@ -44,13 +44,11 @@ class WithinDistance:
     measure: Callable[[Vector], PerSample]
     until: Until
 
-    def begin(self, state: Any) -> tuple[PerSample, ...]:
+    def begin(self, state: Any) -> Tensor:
         """No distance measured yet."""
         return self.until.begin(state)
 
-    def look(
-        self, iteration: int, state: Any, memory: tuple[PerSample, ...]
-    ) -> tuple[Verdict | None, tuple[PerSample, ...]]:
+    def look(self, iteration: int, state: Any, memory: Tensor) -> tuple[Verdict | None, Tensor]:
         """The verdict of `until` on distances."""
         return self.until.look(iteration, Located(state.x, self.measure), memory)
 

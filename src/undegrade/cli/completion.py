@@ -43,13 +43,14 @@ def _words() -> Mapping[str, list[str]]:
     groups = (*fields(DegradationFlags), *fields(Reading))
     known = [f"--{field.name.replace('_', '-')}" for field in groups]
     settings = [flag for method in restorers().values() for flag in settings_of(method)]
-    restore = ["--output", "--degradation", "--method", "--reference", "--device"]
+    restore = ["--output", "--degradation", "--method", "--reference", "--device", "--resume"]
     options = {
         "degrade": [*known, "--seed"],
         "restore": [*restore, *known, *settings],
         "benchmark": ["--images", "--degradations", "--methods", "--output", "--seed"],
         "train": ["--images", "--output", "--validate", "--iterations", "--seconds"],
         "demo": ["--output"],
+        "reproduce": ["--images", "--output", "--budget"],
         "completion": ["bash", "zsh", "fish"],
     }
     return {name: list(dict.fromkeys([*options.get(name, []), "--help"])) for name in COMMANDS}

@@ -54,6 +54,12 @@ def _demo(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _reproduce(args: Sequence[str]) -> int:
+    from undegrade.cli.reproduce import run
+
+    return run(args)
+
+
 def _completion(args: Sequence[str]) -> int:
     from undegrade.cli.completion import run
 
@@ -69,6 +75,7 @@ COMMANDS = {
     "benchmark": Command("score methods on a folder of pictures, as one table", _benchmark),
     "train": Command("train a learned method on a folder of pictures", _train),
     "demo": Command("degrade a photograph in five ways and restore it", _demo),
+    "reproduce": Command("run a published experiment: tables, curves, pictures", _reproduce),
     "completion": Command("print what makes bash, zsh or fish complete commands", _completion),
 }
 
@@ -78,8 +85,9 @@ def main(args: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     try:
         return _dispatch(args)
-    except KeyboardInterrupt:
-        sys.stderr.write("undegrade: interrupted\n")
+    except KeyboardInterrupt as interruption:
+        how = f"; {interruption}" if str(interruption) else ""
+        sys.stderr.write(f"undegrade: interrupted{how}\n")
         return INTERRUPTED
     except BrokenPipeError:  # such as `undegrade methods | head`
         sys.stderr.close()

@@ -1,7 +1,8 @@
 """A bar on the standard error, for a person who watches; silent where nobody does."""
 
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import final
 
@@ -15,8 +16,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from undegrade.core.image import PerSample
+from undegrade.core.image import Image, PerSample
+from undegrade.core.solver import Observer
 from undegrade.core.stopping import State
+from undegrade.metrics.distortion import psnr
+from undegrade.restorers.untrained_network import watched
+from undegrade.untrained.averaged import AveragedState
 
 _EVERY = 0.1  # seconds between two updates of the text
 
@@ -64,8 +69,38 @@ class Bar:
         """Set how much is done, with a few words about it."""
         self._rich.update(self._task, completed=done, detail=detail)
 
-    def observe(self, iteration: int, state: State) -> Mapping[str, PerSample]:
-        """Show the iteration; an observer of `solve` that adds nothing to the trace."""
-        del state
-        self._rich.update(self._task, detail=f"iteration {iteration}")
-        return {}
+    def observer(self, iterations: int | None = None, truth: Image | None = None) -> Observer:
+        """An observer of `solve` that adds nothing to the trace: it shows where the solve is.
+
+        Arguments:
+            iterations: most that there will be, where a method says so: the time left is for these.
+            truth: what PSNR is against.
+        """
+        began, first, shown = time.monotonic(), 0, -_EVERY
+
+        def observe(iteration: int, state: State) -> Mapping[str, PerSample]:
+            nonlocal first, shown
+            first, now = first or iteration - 1, time.monotonic() - began
+            if now - shown >= _EVERY and not self._rich.disable:
+                each = now / (iteration - first)  # a run that is continued begins late
+                said = words(iteration, state, iterations, each, truth)
+                self._rich.update(self._task, detail="  ".join(said))
+                shown = now
+            return {}
+
+        return observe
+
+
+def words(
+    iteration: int, state: State, iterations: int | None, each: float, truth: Image | None
+) -> Iterator[str]:
+    """What the line says: iteration, loss and variance where they mean something, PSNR, time."""
+    yield f"iteration {iteration}" + ("" if iterations is None else f" of {iterations}")
+    if isinstance(state, AveragedState):
+        for name, value in watched(iteration, state).items():
+            yield f"{name} {float(value[0]):.3g}"
+    if truth is not None and truth.shape == state.x.shape:
+        yield f"{float(psnr(state.x, truth)[0]):.2f} dB"
+    if iterations is not None:
+        left = each * max(iterations - iteration, 0)
+        yield f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"

@@ -49,6 +49,8 @@ class Restore(Generic[M]):
         noise_strength: the noise is taken for so many times what it is said or found to be: more
             than 1 smooths more, less keeps more.
         reference: the truth, or a folder that has it under the same names; scores are against it.
+        resume: go on where an interrupted run of a method that takes long was; it is written every
+            two minutes and on Ctrl-C.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         device: that computes: cpu, cuda (an NVIDIA GPU), cuda:1, mps (an Apple GPU).
         reading: how pictures are read.
@@ -63,6 +65,7 @@ class Restore(Generic[M]):
     method: Annotated[tuple[str, ...], conf.arg(metavar="NAME")] = (_DEFAULT_METHOD,)
     noise_strength: Annotated[float, conf.arg(metavar="FACTOR")] = 1.0
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE|DIR")] = None
+    resume: bool = False
     snapshots: Annotated[int, conf.arg(metavar="N")] = 0
     device: Annotated[str, conf.arg(metavar="NAME")] = "cpu"
     reading: Annotated[Reading, conf.OmitArgPrefixes] = field(default_factory=Reading)
@@ -97,6 +100,7 @@ def run(args: Sequence[str]) -> int:
         folder=command.output,
         snapshots=command.snapshots,
         noise_strength=command.noise_strength,
+        resume=command.resume,
         reading=command.reading,
     )
     return restore(task, find_sources(command.inputs), command.output)

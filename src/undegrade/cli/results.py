@@ -42,6 +42,7 @@ class Done:
         restoration: by this method.
         reason: why this method was taken, where the program chose it.
         notes: what else to say, such as the level of noise that was found.
+        along: iteration and file name of each picture that was kept on the way.
     """
 
     source: Source
@@ -53,6 +54,7 @@ class Done:
     restoration: Restoration
     reason: str = ""
     notes: tuple[str, ...] = ()
+    along: tuple[tuple[int, str], ...] = ()
 
 
 def result_name(source: Path, method: str) -> str:
@@ -96,6 +98,9 @@ class Results:
         entries = self._entries | {output: self._entry(done, output)}
         with appearing_in(self.folder / place) as temporary:
             write_picture(temporary / name, done.picture.with_pixels(done.restoration.x))
+            for part, x in done.restoration.parts.items():
+                file = self._part(done.source.path, done.restoration.method, part)
+                write_picture(temporary / file, done.picture.with_pixels(x.clamp(0, 1)))
             write_trace(temporary / f"{name}.csv", done.restoration.trace)
             write_settings(
                 self.folder / SETTINGS if place != Path() else temporary / SETTINGS,
@@ -107,6 +112,10 @@ class Results:
             )
         self._entries = entries
         return self.folder / output
+
+    def _part(self, source: Path, method: str, part: str) -> str:
+        """The name of what a method found beside the picture: y-METHOD-removed.png."""
+        return result_name(source, f"{method}-{part}")
 
     def _entry(self, done: Done, output: str) -> Entry:
         """What the settings say of one result; paths are seen from the folder."""
@@ -126,6 +135,11 @@ class Results:
             },
             "noise": noise_in_words(done.likelihood),
             "method": r.method,
+            "parts": {
+                part: (done.source.place / self._part(done.source.path, r.method, part)).as_posix()
+                for part in r.parts
+            },
+            "along": {str(k): (done.source.place / name).as_posix() for k, name in done.along},
             "settings": dict(done.settings),
             "chosen": dict(r.chosen),
             "status": r.status.name.lower(),
@@ -204,7 +218,15 @@ class _Sections(Sequence[Section]):
             chosen=entry["chosen"],
             command=entry["command"],
             file=entry["output"],
+            parts=self._pictures("parts", entry),
+            along={int(k): x for k, x in self._pictures("along", entry).items()},
         )
+
+    def _pictures(self, kind: str, entry: Entry) -> dict[str, Image]:
+        """Pictures by name, of the files that are still there."""
+        files: Mapping[str, str] = entry.get(kind, {})
+        there = {name: file for name, file in files.items() if (self._folder / file).exists()}
+        return {name: self._pixels(file, entry) for name, file in there.items()}
 
 
 def _records(path: Path) -> Iterator[Record]:

@@ -1,11 +1,13 @@
 """One picture, restored by one method after the other."""
 
+import contextlib
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,19 +16,21 @@ from undegrade.cli.failure import in_words
 from undegrade.cli.inputs import Source
 from undegrade.cli.progress import Bar
 from undegrade.cli.reading import Reading
-from undegrade.cli.results import Done
+from undegrade.cli.results import Done, result_name
 from undegrade.cli.source import DegradationSource, find_known
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer
 from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
+from undegrade.degradations.kernel_doubt import kernel_doubt
 from undegrade.evaluation.restoration import Restoration, evaluate
-from undegrade.evaluation.section import level_found
+from undegrade.evaluation.section import level_found, misfit_in_words
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
 from undegrade.likelihoods.impulses import stray
 from undegrade.restorers.automatic import Automatic
+from undegrade.restorers.continued import Continued
 
 _SOME_STRAY = 5e-4  # of a picture: sparks and stars are fewer
 
@@ -45,6 +49,7 @@ class Task:
         folder: of the results.
         snapshots: iterations between two pictures that are kept on the way; 0 keeps none.
         noise_strength: factor of the level that is said or found.
+        resume: whether what an interrupted run left is gone on from, or removed.
         reading: how pictures are read.
 
     Raises:
@@ -60,6 +65,7 @@ class Task:
     folder: Path = Path("restored")
     snapshots: int = 0
     noise_strength: float = 1.0
+    resume: bool = False
     reading: Reading = field(default_factory=Reading)
 
     def __post_init__(self) -> None:
@@ -88,19 +94,21 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
     if known.degradation.likelihood is None:
         notes += [level_found(measurement.likelihood), _stray(picture.pixels)]
+    std = float(measurement.likelihood.noise.precision(measurement.y).mean().rsqrt())
+    notes.append(kernel_doubt(known.degradation, measurement.y, std))
     measurement = dataclasses.replace(
         measurement, likelihood=measurement.likelihood.noise.stronger(task.noise_strength)
     )
-    there = Measurement(
-        measurement.y.to(task.device),
-        copy.deepcopy(measurement.operator).to(task.device),
-        copy.deepcopy(measurement.likelihood).to(task.device),
-    )
+    there = _moved(measurement, task.device)
     truth = None if truth is None else truth.to(task.device)
-    observe = (bar.observe, *_snapshots(task, source, picture))
+    snapshots = _snapshots(task, source, picture)
     for label, method in task.methods.items():
         name, restorer, reason = _chosen(label, method, there)
-        restoration = evaluate(name, restorer, there, truth, observe, task.call)
+        path = task.folder / source.place / f"{result_name(source.path, name)}.checkpoint"
+        lasting, iterations = _lasting(restorer, path, resume=task.resume)
+        observe = (bar.observer(iterations, truth), *snapshots)
+        with _left_where_interrupted(path):
+            restoration = evaluate(name, lasting, there, truth, observe, task.call)
         if restoration.status is Status.DIVERGED:
             raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
         yield Done(
@@ -112,7 +120,8 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             settings=vars(restorer),
             restoration=restoration,
             reason=reason,
-            notes=tuple(note for note in notes if note),
+            notes=tuple(n for n in (*notes, misfit_in_words(restoration.misfit)) if n),
+            along=_along(task, source, restoration.iterations),
         )
 
 
@@ -125,6 +134,37 @@ def _stray(y: Image) -> str:
         f"{100 * share:.2g} % of the values stick out of all around them; where these are dust, "
         f"dead pixels or impulses: --noise salt-and-pepper:{2 * share:.2g}"
     )
+
+
+def _moved(measurement: Measurement, device: torch.device) -> Measurement:
+    """A copy of a measurement on a device."""
+    return Measurement(
+        measurement.y.to(device),
+        copy.deepcopy(measurement.operator).to(device),
+        copy.deepcopy(measurement.likelihood).to(device),
+    )
+
+
+@contextlib.contextmanager
+def _left_where_interrupted(path: Path) -> Generator[None]:
+    """A checkpoint is of use to a run that was interrupted, which says so, and to no other."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"--resume goes on from {path}" if path.exists() else ""
+        raise KeyboardInterrupt(kept) from None
+    path.unlink(missing_ok=True)
+
+
+def _lasting(restorer: Restorer, path: Path, *, resume: bool) -> tuple[Restorer, int | None]:
+    """A method that takes long with a file of its own, and its iterations; others as they are."""
+    if not isinstance(restorer, Continued):
+        return restorer, None
+    if restorer.checkpoint is not None:
+        return restorer, restorer.iterations
+    if not resume:
+        path.unlink(missing_ok=True)
+    return replace(cast(Any, restorer), checkpoint=path), restorer.iterations
 
 
 def _chosen(name: str, method: Restorer, measurement: Measurement) -> tuple[str, Restorer, str]:
@@ -142,11 +182,21 @@ def _snapshots(task: Task, source: Source, picture: Picture) -> Sequence[Observe
         if iteration % task.snapshots == 0:
             folder, path = task.folder / source.place, source.path
             folder.mkdir(parents=True, exist_ok=True)
-            name = f"{path.stem}-{iteration:06d}{path.suffix}"
-            write_picture(folder / name, picture.with_pixels(state.x))
+            write_picture(folder / _name(path, iteration), picture.with_pixels(state.x))
         return {}
 
     return (keep,) if task.snapshots else ()
+
+
+def _name(path: Path, iteration: int) -> str:
+    """The file of a picture that is kept on the way."""
+    return f"{path.stem}-{iteration:06d}{path.suffix}"
+
+
+def _along(task: Task, source: Source, iterations: int) -> tuple[tuple[int, str], ...]:
+    """The iterations after which a picture was kept, and their files."""
+    every = range(task.snapshots, iterations + 1, task.snapshots) if task.snapshots else ()
+    return tuple((k, _name(source.path, k)) for k in every)
 
 
 def told(target: Path, done: Done) -> str:

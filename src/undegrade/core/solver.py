@@ -46,8 +46,9 @@ class Record:
 class Result(Generic[S]):
     """The iterate that was kept, and how it was reached; status and iterations are per sample.
 
-    `chosen` has what the method decided by itself, such as the weight of its prior; x0 is where
-    the iteration began.
+    `chosen` has what the method decided by itself, such as the weight of its prior; `parts` what it
+    found beside x in the same units, such as the corruption that it took out; x0 is where the
+    iteration began.
     """
 
     x: Vector
@@ -58,9 +59,28 @@ class Result(Generic[S]):
     trace: tuple[Record, ...] = field(default=(), repr=False)
     chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
     x0: Vector | None = field(default=None, repr=False)
+    parts: Mapping[str, Vector] = field(default_factory=dict[str, Vector], repr=False)
 
     def _repr_html_(self) -> str:
         return above.html(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing(Generic[S]):
+    """A solve between two iterations: all that it takes to go on to the same bits.
+
+    `memory` is what the stopping rule remembers; status is None for samples that go on.
+    """
+
+    iteration: int
+    state: S = field(repr=False)
+    x: Vector = field(repr=False)
+    memory: Any = field(repr=False)
+    status: tuple[Status | None, ...]
+    iterations: tuple[int, ...]
+    seconds: float = 0.0
+    trace: Sequence[Record] = field(default=(), repr=False)
+    x0: Vector | None = field(default=None, repr=False)
 
 
 def solve(
@@ -70,7 +90,8 @@ def solve(
     *,
     stop: Stop[Any],
     observe: Sequence[Observer] = (),
-    start: Result[S] | None = None,
+    start: Result[S] | Standing[S] | None = None,
+    pause: Callable[[Standing[S]], None] | None = None,
 ) -> Result[S]:
     """Iterate `solver` on `problem` until `stop` has spoken for every sample.
 
@@ -85,37 +106,62 @@ def solve(
         stop: the stopping rule, such as `until(iterations=100, residual=1e-4)`. It looks at the
             state of a continued result with a new memory.
         observe: functions of (iteration, state) whose values go into the trace.
-        start: an earlier result, to go on from its state for all samples; iterations, seconds and
-            trace continue.
+        start: an earlier result, to go on from its state for all samples; or where an earlier solve
+            stood. Iterations, seconds and trace continue.
+        pause: is given where the solve stands after every iteration, to save it.
 
     Raises:
         ValueError: neither x0 nor start is given.
     """
     began = time.perf_counter()
-    if start is not None:
-        x0, state, x, trace = start.x0, start.state, start.x, [*start.trace]
-        iteration, seconds = max(start.iterations), start.seconds
-    elif x0 is not None:
-        state = solver.init(problem, x0)
-        x, trace, iteration, seconds = state.x, list[Record](), 0, 0.0
-    else:
-        raise ValueError("solve needs a start: x0, or an earlier result to go on from")
-    kept = _Kept(x, stop, stop.begin(state))
-    kept.look(iteration, state)
-    seconds += time.perf_counter() - began
-    while not kept.all_stopped:
+    run = _Run(stop, _standing(solver, problem, x0, stop, start))
+    run.seconds += time.perf_counter() - began
+    while not run.all_stopped:
         began = time.perf_counter()
-        state, iteration = solver.step(problem, state), iteration + 1
-        looked = kept.look(iteration, state)
-        seconds += time.perf_counter() - began  # observers are free
+        state, iteration = solver.step(problem, run.state), run.iteration + 1
+        looked = run.look(iteration, state)
+        run.seconds += time.perf_counter() - began  # observers are free
         values = {"residual": state.residual} if looked else {}
         for observer in observe:
             values.update(observer(iteration, state))
         if values:
-            trace.append(Record(iteration, seconds, values))
-    status = tuple(s for s in kept.status if s is not None)
-    iterations = tuple(kept.iterations)
-    return Result(kept.x, status, iterations, seconds, state, tuple(trace), x0=x0)
+            run.trace.append(Record(iteration, run.seconds, values))
+        if pause is not None:
+            pause(run.standing())
+    return run.result()
+
+
+def _standing(
+    solver: Solver[P_contra, S],
+    problem: P_contra,
+    x0: Vector | None,
+    stop: Stop[Any],
+    start: Result[S] | Standing[S] | None,
+) -> Standing[S]:
+    """Where a solve begins."""
+    if isinstance(start, Standing):
+        return start
+    if start is not None:
+        iteration, state, x = max(start.iterations), start.state, start.x
+    elif x0 is not None:
+        iteration, state = 0, solver.init(problem, x0)
+        x = state.x
+    else:
+        raise ValueError("solve needs a start: x0, or an earlier result to go on from")
+    begins = Standing(
+        iteration=iteration,
+        state=state,
+        x=x,
+        memory=stop.begin(state),
+        status=(None,) * len(x),
+        iterations=(0,) * len(x),
+        seconds=0.0 if start is None else start.seconds,
+        trace=() if start is None else start.trace,
+        x0=x0 if start is None else start.x0,
+    )
+    run = _Run(stop, begins)
+    run.look(iteration, state)
+    return run.standing()
 
 
 def advance(
@@ -128,20 +174,21 @@ def advance(
     return state
 
 
-class _Kept:
-    """The iterate, status and iteration at which each sample stopped."""
+class _Run(Generic[S]):
+    """A solve under way: its state, and what each sample keeps: iterate, status, iteration."""
 
-    def __init__(self, x: Vector, stop: Stop[Any], memory: Any) -> None:
-        self.x, self.stop, self.memory = x, stop, memory
-        self.status: list[Status | None] = [None] * len(x)
-        self.iterations = [0] * len(x)
+    def __init__(self, stop: Stop[Any], at: Standing[S]) -> None:
+        self.stop, self.state, self.x, self.memory, self.x0 = stop, at.state, at.x, at.memory, at.x0
+        self.iteration, self.seconds, self.trace = at.iteration, at.seconds, [*at.trace]
+        self.status, self.iterations = [*at.status], [*at.iterations]
 
     @property
     def all_stopped(self) -> bool:
         return None not in self.status
 
-    def look(self, iteration: int, state: State) -> bool:
+    def look(self, iteration: int, state: S) -> bool:
         """Ask the stopping rule about the new iterate, and tell whether it looked."""
+        self.iteration, self.state = iteration, state
         verdict, self.memory = self.stop.look(iteration, state, self.memory)
         if verdict is None:
             return False
@@ -154,3 +201,21 @@ class _Kept:
         for i in (i for i, going_on in enumerate(going) if going_on):
             self.iterations[i], self.status[i] = iteration, verdict.statuses[i]
         return True
+
+    def standing(self) -> Standing[S]:
+        return Standing(
+            iteration=self.iteration,
+            state=self.state,
+            x=self.x,
+            memory=self.memory,
+            status=tuple(self.status),
+            iterations=tuple(self.iterations),
+            seconds=self.seconds,
+            trace=self.trace,
+            x0=self.x0,
+        )
+
+    def result(self) -> Result[S]:
+        status = tuple(s for s in self.status if s is not None)
+        iterations, trace = tuple(self.iterations), tuple(self.trace)
+        return Result(self.x, status, iterations, self.seconds, self.state, trace, x0=self.x0)

@@ -1,6 +1,7 @@
 """When an iteration ends, sample by sample, and which of its iterates is the result."""
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar, final, runtime_checkable
@@ -47,7 +48,8 @@ class Stop(Protocol[M]):
     """A stopping rule. It looks at every iterate from the start on; its memory is its caller's.
 
     `look` gives None instead of a verdict where it did not look. A rule holds no history itself, so
-    that any number of solves can share it.
+    that any number of solves can share it; a memory is tensors of one shape from the beginning to
+    the end, alone or in tuples, so that a solve can be saved.
     """
 
     def begin(self, state: State) -> M: ...
@@ -83,27 +85,25 @@ class Until:
                 f"expected iterations ≥ 0 and every ≥ 1, got {self.iterations} and {self.every}"
             )
 
-    def begin(self, state: State) -> tuple[PerSample, ...]:
+    def begin(self, state: State) -> Tensor:
         """No residual seen yet."""
-        del state
-        return ()
+        # from x: a residual may cost as much as an iteration
+        return state.x.new_full((_STALLED_AFTER - 1, len(state.x)), math.nan)
 
-    def look(
-        self, iteration: int, state: State, memory: tuple[PerSample, ...]
-    ) -> tuple[Verdict | None, tuple[PerSample, ...]]:
+    def look(self, iteration: int, state: State, memory: Tensor) -> tuple[Verdict | None, Tensor]:
         """A verdict at every n-th iteration and at the last one; the last residuals seen."""
         last = iteration >= self.iterations
         if iteration % self.every and not last:
             return None, memory
         residual = state.residual
-        seen = (*memory[1 - _STALLED_AFTER :], residual)
+        seen = torch.cat((memory, residual.detach()[None]))
         finite = torch.isfinite(state.x).flatten(1).all(1) & ~residual.isnan()
         small = residual <= torch.as_tensor(self.residual).to(residual)
         rows = torch.stack((finite, small, _unmoved(seen))).T.tolist()
         otherwise = Status.EXHAUSTED if last else None
         return Verdict(
             [_status(*row) or otherwise for row in rows], [sound for sound, _, _ in rows]
-        ), seen
+        ), seen[1:]
 
 
 until = Until  # reads as a sentence: `stop=until(iterations=50)`
@@ -111,11 +111,9 @@ until = Until  # reads as a sentence: `stop=until(iterations=50)`
 _STALLED_AFTER = 3  # looks at the same number, bit for bit: two may be chance in float32
 
 
-def _unmoved(seen: Sequence[PerSample]) -> Bool[Tensor, "b"]:
+def _unmoved(seen: Tensor) -> Bool[Tensor, "b"]:
     newest = seen[-1]
-    if len(seen) < _STALLED_AFTER:
-        return torch.zeros_like(newest, dtype=torch.bool)
-    return (torch.stack(tuple(seen)) == newest).all(0) & newest.isfinite()
+    return (seen == newest).all(0) & newest.isfinite()
 
 
 def _status(finite: bool, small: bool, unmoved: bool) -> Status | None:

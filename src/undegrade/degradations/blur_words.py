@@ -37,7 +37,7 @@ def kernel_of(
         ValueError: the words mean nothing; the file holds no kernel.
     """
     kind, *numbers = text.split(":")
-    if kind == ESTIMATE:
+    if kind == ESTIMATE or is_range(text):
         raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
     if kind == "shake":
         return Repaired(_shake(text, numbers, count, generator), ())
@@ -56,6 +56,12 @@ def kernel_of(
     if values[0] * _REACH.get(kind, 1.0) > _LARGEST:
         raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
     return Repaired(formula(*values), ())
+
+
+def is_range(blur: str) -> bool:
+    """Whether a blur is a formula with a range of numbers, such as disk:3..6."""
+    kind, _, numbers = blur.partition(":")
+    return kind in formulas() and ".." in numbers
 
 
 def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator | None) -> Tensor:

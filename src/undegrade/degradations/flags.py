@@ -20,6 +20,7 @@ from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
 _WIDEST = 1000  # pixels: no mask is drawn so tight
+_OF_THE_RANGE = ("STD", "SCALE")  # units of noise that are those of the picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class DegradationFlags:
             in pixels and degrees; bicubic or area, the kernel of a reduction by --downsample; or a
             kernel file (.npy, .mat, a picture; FILE:3 takes the third of several). `restore` also
             takes estimate:disk, estimate:gaussian, estimate:motion, or with a start as
-            estimate:disk:4: the parameters are told by the picture.
+            estimate:disk:4, or a range as disk:3..6: the parameters are told by the picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
         mask: fraction of the pixels that are lost, or a picture that is black where they are, or
@@ -181,7 +182,13 @@ class DegradationFlags:
             hint = did_you_mean(kind, kinds)
             raise ValueError(f"noise must be one of {known}, got {self.noise!r}; {hint}")
         noise = kinds[kind]
-        return noise(number(level, f"{kind}:{noise.unit}", self.noise))
+        value = number(level, f"{kind}:{noise.unit}", self.noise)
+        if noise.unit in _OF_THE_RANGE and value > 1:
+            raise ValueError(
+                f"the noise {self.noise} is larger than the range of a picture, which is from 0 to "
+                f"1; did you mean {value:g}/255, {kind}:{value / 255:.2g}?"
+            )
+        return noise(value)
 
     def _fraction_lost(self) -> float | None:
         """The fraction; None where there is no mask, or one from a file."""

@@ -21,6 +21,7 @@ _MOST_PIXELS, _FEWEST_PIXELS = 1_500_000, 120_000  # of one picture as the page 
 _ALL_PIXELS = 24_000_000  # of the whole page: some 5 MB
 _THUMBNAIL = 20_000  # pixels
 _COLORS = 6  # that the style sheet has
+_ALONG = 4  # pictures on the way that are shown of one restoration
 _FEW = 4  # sections that are open from the beginning
 _TITLES = {"psnr": "PSNR in dB by iteration", "residual": "Residual of the method by iteration"}
 
@@ -107,6 +108,7 @@ def _view(section: Section, colors: Mapping[str, int], pixels: int) -> Mapping[s
     before = score(section.enlarged, section.truth)
     pictures = [("degraded", section.enlarged, before)]
     pictures += [(r.method, r.x, r.score) for r in section.restorations]
+    pictures += [(name, x, Score()) for r in section.restorations for name, x in _beside(r)]
     pictures += [] if section.truth is None else [("truth", section.truth, Score())]
     return {
         "title": section.title,
@@ -124,6 +126,14 @@ def _view(section: Section, colors: Mapping[str, int], pixels: int) -> Mapping[s
         "across": detail[0],
         "along": detail[1],
     }
+
+
+def _beside(r: Restoration) -> list[tuple[str, Image]]:
+    """Pictures on the way, a few of them, and what was found beside the restored one."""
+    steps = sorted(r.along)
+    few = [steps[k * len(steps) // _ALONG] for k in range(_ALONG)] if len(steps) > _ALONG else steps
+    along = [(f"{r.method}, iteration {k}", r.along[k]) for k in few]
+    return along + [(f"{r.method}: {name}, 0 is gray", x) for name, x in r.parts.items()]
 
 
 def _pane(name: str, x: Image, found: Score, detail: tuple[float, float], pixels: int) -> _Pane:

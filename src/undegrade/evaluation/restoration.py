@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample
+from undegrade.core.image import Image, PerSample, ratio
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer, Record, Result
 from undegrade.core.stopping import State, Status
@@ -39,6 +40,9 @@ class Restoration:
         chosen: what the method decided by itself, such as the weight of its prior.
         command: what repeats it.
         file: where it is stored, seen from the page that shows it.
+        parts: what the method found beside x, as pictures in which 0 is gray.
+        along: pictures on the way, by the iteration.
+        misfit: root-mean-square of what is left of the measurement, in units of its noise.
     """
 
     method: str
@@ -51,6 +55,17 @@ class Restoration:
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     command: str = ""
     file: str = ""
+    parts: Mapping[str, Image] = field(default_factory=dict[str, Image], repr=False)
+    along: Mapping[int, Image] = field(default_factory=dict[int, Image], repr=False)
+    misfit: float | None = None
+
+
+def misfit(measurement: Measurement, x: Image) -> PerSample:
+    """√(mean w(φ(x) − y)²) over the entries that are seen, w = 1/variance: about 1 at best."""
+    y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
+    seen = precision > 0
+    squares = torch.where(seen, precision * (measurement.operator(x) - y).square(), 0)
+    return ratio(squares.flatten(1).sum(1), seen.to(y).flatten(1).sum(1)).sqrt()
 
 
 def score(x: Image, truth: Tensor | None) -> Score:
@@ -81,6 +96,7 @@ def restoration_of(
         score=score(result.x, truth),
         trace=result.trace,
         chosen={name: float(value[0]) for name, value in result.chosen.items()},
+        parts={name: 0.5 + 0.5 * v[:1].detach().cpu() for name, v in result.parts.items()},
     )
 
 
@@ -118,4 +134,5 @@ def evaluate(
     began = time.perf_counter()
     result = restorer.restore(measurement, observe=(look,))
     seconds = time.perf_counter() - began - watched
-    return replace(restoration_of(method, result, truth, seconds), command=command)
+    left = float(misfit(measurement, result.x)[0])
+    return replace(restoration_of(method, result, truth, seconds), command=command, misfit=left)

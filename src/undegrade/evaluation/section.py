@@ -11,6 +11,7 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.evaluation.restoration import Restoration
 
 _HARDLY_ANY = 1 / 255  # a level that nobody sees
+_MISFIT = 2.0  # right knowledge leaves 0.9 to 1.0 times the noise, 1.6 where that is hardly any
 DETAIL = 72  # side, in pixels, of the square that is shown enlarged
 
 
@@ -83,6 +84,16 @@ def level_found(likelihood: Likelihood) -> str:
     if worst > _HARDLY_ANY:
         return said
     return f"{said}, hardly any; where you see more, say how much, as in --noise gaussian:0.06"
+
+
+def misfit_in_words(misfit: float | None) -> str:
+    """What to say of a result that leaves more of the measurement unexplained than noise would."""
+    if misfit is None or misfit < _MISFIT:
+        return ""
+    return (
+        f"the picture does not fit this degradation and this noise: what is left unexplained is "
+        f"{misfit:.1f} times the noise"
+    )
 
 
 def noise_in_words(likelihood: Likelihood) -> str:

@@ -103,7 +103,8 @@ def _centered(
         return (low + high) / 2, (high - low) / 2
 
     (x, half_width), (y, half_height) = box(paths.real), box(paths.imag)
-    scale = np.minimum(1, reach / np.maximum(np.maximum(half_width, half_height), 1e-9))
+    largest = np.maximum(np.maximum(half_width, half_height), 1e-9)  # a path that stands still
+    scale = np.minimum(1, reach / largest)
     return (paths - (x + 1j * y)) * scale
 
 

@@ -19,6 +19,7 @@ _CERTAIN = 2.0  # standard errors that a blur must be better than none
 _TELLING = 0.25  # standard error of a size, as a part of it, beyond which the picture does not tell
 _NARROWING = (0.25, 0.08)  # spacing of sizes in the two later searches, relative to the first one
 _DEGREES = (6.0, 2.0)
+_USUAL_RATIO, _USUAL_TURN = 1.1, 12.0  # of a first search
 _HALF = 3  # grid points on each side in a later search
 _NO_BLUR = torch.ones(1, 1)
 
@@ -90,7 +91,11 @@ class Estimate:
 
 
 def estimate_kernel(
-    y: Float[Tensor, "1 c h w"], family: str, std: float, start: Values = ()
+    y: Float[Tensor, "1 c h w"],
+    family: str,
+    std: float,
+    start: Values = (),
+    within: Sequence[tuple[float, float]] = (),
 ) -> Estimate:
     """The kernel of a family that explains a picture best, and how sure that is.
 
@@ -106,14 +111,17 @@ def estimate_kernel(
         family: disk, gaussian or motion.
         std: of its noise.
         start: where to look: sizes within a factor 2, angles within 30°; everywhere when empty.
+        within: or the least and the largest value of every parameter.
 
     Raises:
-        ValueError: no such family, a start that does not fit it, a picture that is too small.
+        ValueError: no such family, a start or limits that do not fit it, a picture that is too
+            small.
     """
     if family not in FAMILIES:
         raise ValueError(f"expected a blur of {', '.join(FAMILIES)} to estimate, got {family!r}")
     _check_start(family, start)
-    search = _Search(family, y, std, start)
+    _check_limits(family, within)
+    search = _Search(family, y, std, start, within)
     best = search.look(search.first)
     for finer, degrees in zip(_NARROWING, _DEGREES, strict=True):
         best = search.look(search.around(best, finer, degrees))
@@ -123,9 +131,17 @@ def estimate_kernel(
 class _Search:
     """Kernels of a family that were scored so far, all by patches of one size."""
 
-    def __init__(self, family: str, y: Tensor, std: float, start: Values) -> None:
+    def __init__(
+        self,
+        family: str,
+        y: Tensor,
+        std: float,
+        start: Values,
+        within: Sequence[tuple[float, float]],
+    ) -> None:
         self.family, self.shape, self.y, self.std = family, FAMILIES[family], y, std
-        sizes, self.angles = _first_grid(self.shape, start)
+        sizes, self.angles = _grid_within(within) if within else _first_grid(self.shape, start)
+        self.turns = within[1] if len(within) > 1 else (-math.inf, math.inf)
         room = min(y.shape[-2:]) / 4  # for a kernel
         self.sizes = [s for s in sizes if self._side(s) <= room]
         if not self.sizes:
@@ -142,7 +158,8 @@ class _Search:
         steps = range(-_HALF, _HALF + 1)
         sizes = [best[0] * self._ratio ** (finer * i) for i in steps]
         inside = [s for s in sizes if self.sizes[0] <= s <= self.sizes[-1]]
-        return _products(inside, [best[1] + degrees * i for i in steps] if self.angles else [])
+        turned = [best[1] + degrees * i for i in steps] if self.angles else []
+        return _products(inside, [a for a in turned if self.turns[0] <= a <= self.turns[1]])
 
     def look(self, grid: Sequence[Values]) -> Values:
         """Score a grid; the best of all so far."""
@@ -211,3 +228,20 @@ def _first_grid(shape: Family, start: Values) -> tuple[list[float], list[float]]
     sizes = [s for s in _ratios(start[0] / 2, start[0] * 2, 16) if s >= least]
     angles = [start[1] + 10.0 * i for i in range(-3, 4)] if shape.angles else []
     return sizes, angles
+
+
+def _check_limits(family: str, within: Sequence[tuple[float, float]]) -> None:
+    names = FAMILIES[family].names
+    fits = len(within) == len(names) and within[0][0] > 0 and all(a <= b for a, b in within)
+    if within and not fits:
+        form = ":".join((family, *(f"{name}..{name}" for name in names))).lower()
+        said = ":".join(f"{least:g}..{most:g}" for least, most in within)
+        raise ValueError(f"expected {form}, the smaller number first and above 0, got {said}")
+
+
+def _grid_within(within: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    (least, most), *turns = within
+    count = math.ceil(math.log(most / least) / math.log(_USUAL_RATIO)) + 1
+    sizes = [least] if least == most else list(_ratios(least, most, max(count, 2)))
+    angles = [torch.linspace(a, b, math.ceil((b - a) / _USUAL_TURN) + 1).tolist() for a, b in turns]
+    return sizes, angles[0] if angles else []

@@ -118,7 +118,7 @@ def _spectrum(A: LinearOperator, y: Tensor) -> Tensor:
     peak = torch.where(response[..., :1, :1] > 0, response[..., :1, :1], 1.0)
     response[..., :1, :1] = peak
     around = response.abs().sum((-2, -1), keepdim=True) - peak
-    if bool((around <= 1e-6 * peak).all()):
+    if bool((around <= 1e-6 * peak).all()):  # but for rounding a multiple of the identity
         return peak
     return torch.fft.rfft2(response).real.clamp(min=0)
 

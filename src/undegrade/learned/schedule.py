@@ -1,20 +1,14 @@
 """How large an error to expect of the estimate at each move of a splitting method."""
 
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Annotated, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from undegrade.core.image import PerSample
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """τₖ, the root-mean-square error expected of the estimate before move k."""
-
-    def errors(self, std: PerSample, steps: int) -> Float[Tensor, "n b"]: ...
+from undegrade.core.ranges import POSITIVE, check_ranges
 
 
 @final
@@ -65,12 +59,11 @@ class GeometricErrors:
         ValueError: a value that is not above 0.
     """
 
-    first: float = 0.15
-    last: float = 0.01
+    first: Annotated[float, POSITIVE] = 0.15
+    last: Annotated[float, POSITIVE] = 0.01
 
     def __post_init__(self) -> None:
-        if not (self.first > 0 and self.last > 0):
-            raise ValueError(f"expected errors above 0, got {self.first} and {self.last}")
+        check_ranges(self)
 
     def errors(self, std: PerSample, steps: int) -> Float[Tensor, "n b"]:
         """(n b): one for each of the steps."""

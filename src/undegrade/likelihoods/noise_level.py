@@ -83,7 +83,7 @@ def _of_few(y: Tensor, seen: Tensor) -> Tensor:
     """From all differences, or all blocks that were seen."""
     if bool(seen.all()):
         return _robust_std(_second_differences(y))
-    whole = _haar(seen.to(y))[0] > 1.5
+    whole = _haar(seen.to(y))[0] > 1.5  # 2 where all four were seen, at most 1.5 elsewhere
     if int(whole.sum()) < _FEWEST:
         raise ValueError(
             f"too few pixels were seen to estimate the noise from them "
@@ -102,7 +102,7 @@ def _second_differences(y: Tensor) -> Tensor:
         n = y.shape[dim] - 2
         if n >= 1:
             before, here, after = (y.narrow(dim, k, n) for k in range(3))
-            y = (before - 2 * here + after) / 6**0.5
+            y = (before - 2 * here + after) / 6**0.5  # √(1 + 4 + 1)
     return y
 
 
@@ -146,6 +146,7 @@ def _flattest(patches: _Patches, values: Tensor) -> Tensor:
     d, structure, brightness = patches
     std = _robust_std(d).clamp(min=torch.finfo(d.dtype).tiny ** 0.5)
     room = torch.minimum(brightness - values.min(), values.max() - brightness) / std
+    # nearer than 2σ to black or white, clipping counts: at 1σ as much as structure of 20σ²
     score = structure / std.square() + 20 * (2 - room).clamp(min=0).square()
     return d[score <= score.quantile(_FLATTEST)]
 

@@ -90,7 +90,8 @@ class Poisson(NoiseModel):
         q, product = v - t * peak, t * peak * y
         # the two forms of the root: each free of cancellation for its sign of q
         twice = (q.square() + 4 * product).sqrt() + q.abs()
-        u = torch.where(q > 0, twice / 2, 2 * product / twice.clamp(min=1e-30))
+        tiny = torch.finfo(v.dtype).tiny  # 0/0 where y and q are 0: the root is 0
+        u = torch.where(q > 0, twice / 2, 2 * product / twice.clamp(min=tiny))
         del twice
         bend = t * self._curvature(y)
         below = (q + product / low + bend * low) / (1 + bend)
@@ -103,7 +104,7 @@ class Poisson(NoiseModel):
         u = peak * y / (peak - p).clamp(min=eps * peak)
         u = torch.where(u >= low, u, low + (p - peak * (1 - y / low)) / self._curvature(y))
         value = (p * u).flatten(1).sum(1) - self(u, y)
-        feasible = (p <= peak * (1 + 16 * eps)).flatten(1).all(1)
+        feasible = (p <= peak * (1 + 16 * eps)).flatten(1).all(1)  # some roundings
         return torch.where(feasible, value, torch.inf)
 
     def _constants(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,7 @@ from undegrade.core.image import PerSample, Vector, dot, norm, per_sample, ratio
 Map: TypeAlias = Callable[[Tensor], Tensor]
 
 
-class ConjugateGradientState(NamedTuple):
+class SystemState(NamedTuple):
     """Iterate x, residual r = b − Ax and ‖r‖², last direction p and ⟨r, Mr⟩ where it began."""
 
     x: Vector
@@ -22,7 +22,7 @@ class ConjugateGradientState(NamedTuple):
     along: PerSample
 
     @classmethod
-    def start(cls, x: Vector, r: Vector) -> "ConjugateGradientState":
+    def start(cls, x: Vector, r: Vector) -> "SystemState":
         """At x, with no direction behind it: the first step goes along Mr."""
         squared = dot(r, r)
         return cls(x, r, squared, torch.zeros_like(r), torch.zeros_like(squared))
@@ -37,8 +37,8 @@ class Solution(NamedTuple):
 
 
 def conjugate_gradient_step(
-    matvec: Map, state: ConjugateGradientState, precondition: Map | None = None
-) -> ConjugateGradientState:
+    matvec: Map, state: SystemState, precondition: Map | None = None
+) -> SystemState:
     """One iteration of the conjugate gradient method; a solved sample stays as it is.
 
     References:
@@ -51,7 +51,7 @@ def conjugate_gradient_step(
     q = matvec(p)
     step = per_sample(ratio(along, dot(p, q)), x)
     x, r = x + step * p, r - step * q
-    return ConjugateGradientState(x, r, dot(r, r), p, along)
+    return SystemState(x, r, dot(r, r), p, along)
 
 
 def conjugate_gradient(
@@ -93,15 +93,13 @@ def conjugate_gradient(
     return Solution(x, residual, taken)
 
 
-def _start(matvec: Map, b: Vector, x0: Vector | None, length: PerSample) -> ConjugateGradientState:
+def _start(matvec: Map, b: Vector, x0: Vector | None, length: PerSample) -> SystemState:
     if x0 is None:
-        return ConjugateGradientState.start(torch.zeros_like(b), b)
+        return SystemState.start(torch.zeros_like(b), b)
     x = select(length > 0, x0, 0.0)  # the solution where b is 0
-    return ConjugateGradientState.start(x, b - matvec(x))
+    return SystemState.start(x, b - matvec(x))
 
 
-def _merged(
-    going: Tensor, after: ConjugateGradientState, before: ConjugateGradientState
-) -> ConjugateGradientState:
+def _merged(going: Tensor, after: SystemState, before: SystemState) -> SystemState:
     pairs = zip(after, before, strict=True)
-    return ConjugateGradientState(*(select(going, a, b) for a, b in pairs))
+    return SystemState(*(select(going, a, b) for a, b in pairs))

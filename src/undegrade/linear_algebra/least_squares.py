@@ -8,6 +8,9 @@ from undegrade.core.image import Image, PerSample, dot, per_sample
 from undegrade.core.operator import LinearOperator
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 
+_SHIFT = 1e-12  # of AᵀA: `solve` asks for one, and this is below the rounding of its eigenvalues
+_ITERATIONS = 500  # a safeguard: the shift of a prox ends it after some dozens
+
 
 class LeastSquares(Convex):
     """½ Σ (Ax − y)²/std², with an exact Hessian, and a proximal map that is closed where AᵀA is.
@@ -81,7 +84,7 @@ class LeastSquares(Convex):
 
         Where AᵀWA is singular, or nearly so, use `conjugate_bound`.
         """
-        x = self._solve(self.back + p / per_sample(self.precision, p), 1e-12)
+        x = self._solve(self.back + p / per_sample(self.precision, p), _SHIFT)
         return dot(p, x) - self(x)
 
     def conjugate_bound(self, p: Image, x: Image) -> PerSample:
@@ -115,4 +118,4 @@ class LeastSquares(Convex):
             return self._normal(v) + per_sample(shift, v) * v
 
         tolerance = torch.finfo(b.dtype).eps ** 0.75  # a prox is exact, as far as this can be
-        return conjugate_gradient(shifted, b, tolerance=tolerance, iterations=500).x
+        return conjugate_gradient(shifted, b, tolerance=tolerance, iterations=_ITERATIONS).x

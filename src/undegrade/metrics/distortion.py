@@ -7,7 +7,9 @@ from torch.nn.functional import conv2d
 from undegrade.core.functional import require_kind
 from undegrade.core.image import Image, PerSample, per_sample
 
-_WINDOW = 11  # pixels; the Gaussian window of the definition of SSIM
+# The definition of SSIM: a Gaussian window in pixels; K₁ and K₂ squared, for a range of 1
+_WINDOW, _STD = 11, 1.5
+_C1, _C2 = 0.01**2, 0.03**2
 
 
 def psnr(x: Image, reference: Tensor) -> PerSample:
@@ -49,13 +51,13 @@ def ssim(x: Image, reference: Tensor) -> PerSample:
 
 def _similarity(x: Tensor, y: Tensor) -> Tensor:
     offsets = torch.arange(_WINDOW, device=x.device, dtype=x.dtype) - _WINDOW // 2
-    window = torch.softmax(-(offsets**2) / (2 * 1.5**2), 0).reshape(1, 1, 1, -1)
+    window = torch.softmax(-(offsets**2) / (2 * _STD**2), 0).reshape(1, 1, 1, -1)
     moments = torch.cat((x, y, x * x, y * y, x * y))
     moments = conv2d(conv2d(moments, window), window.mT)
     mean_x, mean_y, xx, yy, xy = moments.chunk(5)
-    likeness = (2 * mean_x * mean_y + 0.01**2) * (2 * (xy - mean_x * mean_y) + 0.03**2)
+    likeness = (2 * mean_x * mean_y + _C1) * (2 * (xy - mean_x * mean_y) + _C2)
     energy = mean_x**2 + mean_y**2
-    return (likeness / ((energy + 0.01**2) * (xx + yy - energy + 0.03**2))).flatten(1).mean(1)
+    return (likeness / ((energy + _C1) * (xx + yy - energy + _C2))).flatten(1).mean(1)
 
 
 def without_border(x: Image, width: int) -> Tensor:

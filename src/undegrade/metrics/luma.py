@@ -20,4 +20,4 @@ def luma(x: Image) -> Float[Tensor, "b 1 h w"]:
 
     A gray image is its own.
     """
-    return x if x.shape[1] == 1 else (16 + 219 * gray(x)) / 255
+    return x if x.shape[1] == 1 else (16 + 219 * gray(x)) / 255  # BT.601: black is 16, white 235

@@ -11,6 +11,7 @@ from torch.nn import functional
 Padding = Literal["zeros", "reflect", "replicate", "circular"]
 Upsampling = Literal["bilinear", "nearest"]
 
+_BLACK = 0.005  # about a gray level: nearer to 0 or 1 a sigmoid hardly has a gradient
 _SLOPE = 0.2  # of the leaky rectifiers below 0, as published
 
 
@@ -40,6 +41,7 @@ class SkipNetwork(nn.Module):
         skips: channels of the skip connection of each level; 0 for none.
         padding: how the picture goes on beyond its border.
         upsampling: how a coarse level is brought to the next finer one.
+        finish: what brings the last layer's output into the range of x; by default a sigmoid.
 
     Raises:
         ValueError: no level; other than one skip per level; a width below 1 or a skip below 0.
@@ -53,6 +55,7 @@ class SkipNetwork(nn.Module):
         skips: Sequence[int] = (4,) * 5,
         padding: Padding = "reflect",
         upsampling: Upsampling = "bilinear",
+        finish: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if not widths or len(skips) != len(widths) or min(widths) < 1 or min(skips) < 0:
@@ -79,6 +82,7 @@ class SkipNetwork(nn.Module):
             for skip, n, w in zip(skips, rise, widths, strict=True)
         )
         self.leave = nn.Conv2d(widths[0], outputs, 1)
+        self.finish = nn.Sigmoid() if finish is None else finish
 
     def forward(self, z: Tensor) -> Tensor:
         h, w = z.shape[-2:]
@@ -97,7 +101,7 @@ class SkipNetwork(nn.Module):
             )
             beside = skipped.pop()
             u = up(torch.cat((beside, u), 1) if has else u)
-        return torch.sigmoid(self.leave(u))[..., :h, :w]
+        return self.finish(self.leave(u))[..., :h, :w]
 
     def _missing(self, size: int) -> int:
         """Pixels up to the next size that the levels divide, with two left at the coarsest one.
@@ -119,3 +123,26 @@ def _layer(inputs: int, outputs: int, size: int, padding: Padding, stride: int =
         _normalization(outputs),
         nn.LeakyReLU(_SLOPE, inplace=True),
     )
+
+
+class Correction(nn.Module):
+    """(z, p) ↦ σ(logit p + N(z, p)): a network draws what a picture p lacks.
+
+    Where the last layer of N is 0, fitting begins at p itself; what p has right costs no
+    iterations. What is wrong with p in a way that the measurement does not contradict stays.
+
+    Arguments:
+        network: N, whose `finish` is the identity.
+        outputs: channels of p, which are the last ones of the code.
+    """
+
+    def __init__(self, network: SkipNetwork, outputs: int) -> None:
+        super().__init__()
+        self.network, self.outputs = network, outputs
+        nn.init.zeros_(network.leave.weight)
+        if network.leave.bias is not None:
+            nn.init.zeros_(network.leave.bias)
+
+    def forward(self, code: Tensor) -> Tensor:
+        picture = code[:, -self.outputs :].clamp(_BLACK, 1 - _BLACK)
+        return torch.sigmoid(torch.logit(picture) + self.network(code).to(picture.dtype))

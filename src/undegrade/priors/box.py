@@ -54,3 +54,7 @@ class Box(Convex):
 
 def _barred(where: Tensor, like: Tensor) -> Tensor:
     return torch.zeros_like(like).masked_fill(where, math.inf)
+
+
+NONNEGATIVE = Box(0.0, math.inf)
+"""No pixel below 0."""

@@ -74,7 +74,7 @@ class LpNorm(Convex):
         dual = p.abs().flatten(1).amax(1) if self.p == 1 else norm(p)
         if self.exponent == 2:
             return dual.square() / 4
-        slack = 1 + 8 * torch.finfo(p.dtype).eps
+        slack = 1 + 8 * torch.finfo(p.dtype).eps  # some roundings of a norm that is 1 exactly
         return torch.zeros_like(dual).masked_fill(dual > slack, torch.inf)
 
 

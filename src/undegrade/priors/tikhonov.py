@@ -55,6 +55,7 @@ class Tikhonov(Proximable):
             return x + per_sample(step, x) * self._normal(x)
 
         tolerance = torch.finfo(v.dtype).eps ** 0.75
+        # 500 is a safeguard: the identity in the system ends it after some dozens
         return conjugate_gradient(shifted, v, tolerance=tolerance, iterations=500).x
 
     def _normal(self, v: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ class TotalVariation(Composite):
 
     def squared_norm(self, x: Image) -> PerSample:
         """‖∇‖² ≤ 8, and ≤ 4 along a line of pixels."""
+        # ‖∇‖² ≤ 4 along each axis that has differences
         return x.new_full((len(x),), 8.0 if min(x.shape[-2:]) > 1 else 4.0)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:

@@ -8,6 +8,7 @@ from undegrade.restorers.automatic import Automatic
 from undegrade.restorers.plug_and_play import PlugAndPlay
 from undegrade.restorers.quadratic import Quadratic
 from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.restorers.richardson_lucy import RichardsonLucy
 from undegrade.restorers.robust_untrained_network import RobustUntrainedNetwork
 from undegrade.restorers.untrained_network import UntrainedNetwork
 from undegrade.restorers.variational import Variational
@@ -18,6 +19,7 @@ RESTORERS: dict[str, type[Restorer]] = {
     "variational": Variational,
     "quadratic": Quadratic,
     "wiener": Wiener,
+    "richardson-lucy": RichardsonLucy,
     "learned": RecurrentInference,
     "deep-image-prior": UntrainedNetwork,
     "double-overparametrization": RobustUntrainedNetwork,

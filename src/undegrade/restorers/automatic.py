@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from torch import Tensor
+import torch
 
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer, Result
@@ -13,6 +13,8 @@ from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
 from undegrade.restorers.variational import Variational
 
 _COLORS = (1, 3)  # channels that the learned method takes
+_DARK, _DIM = 1e-4, 0.8  # what white may become where it is not seen, and where it is
+_TRAINED = "the learned method was trained on blur, low resolution and missing pixels"
 
 # what docs/learned.md measured, by the weights that are taken
 _GAINS = {
@@ -36,9 +38,10 @@ class Choice:
 class Automatic:
     """The learned method where it was measured to be better, else total variation.
 
-    Learned where the degradation is linear, the noise of a known kind, and the picture has 1 or 3
-    channels (3 behind an operator): see the tables in docs/learned.md. `choose` says which, and
-    why. Pictures unlike photographs (text, diagrams, stars) may be better with `Variational`.
+    Learned where the degradation is linear, acts on each channel by itself and leaves white as it
+    is, the noise is of a known kind, and the picture has 1 or 3 channels: see the tables in
+    docs/learned.md. `choose` says which, and why. Pictures unlike photographs (text, diagrams,
+    stars) may be better with `Variational`.
     """
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
@@ -63,11 +66,20 @@ def _obstacle(measurement: Measurement) -> str:
     channels = operator.initial(measurement.y).shape[1]
     if channels not in _COLORS:
         return f"the learned method is for 1 or 3 channels, and there are {channels}"
-    if _gray(measurement.y) and shipped(measurement).stem != "denoising":
-        return "the picture is gray, and behind an operator the learned method is for color"
+    return _unlike_training(measurement)
+
+
+def _unlike_training(measurement: Measurement) -> str:
+    """In what an operator differs from all blurs, low resolutions and masks; empty if in nothing.
+
+    Those act on every channel by itself, and leave a white picture white where it is seen.
+    """
+    y, operator = measurement.y, measurement.operator
+    x = torch.ones_like(operator.initial(y))
+    white, red = operator(x), operator(x * (torch.arange(x.shape[1]).to(x) == 0)[:, None, None])
+    if red.shape[:2] != x.shape[:2] or bool((red[:, 1:].abs() > _DARK).any()):
+        return f"{_TRAINED}, and this degradation mixes channels"
+    seen = white[white.abs() > _DARK]
+    if seen.numel() and not _DIM < float(seen.median()) < 1 / _DIM:
+        return f"{_TRAINED}, and this degradation makes white {float(seen.median()):.2g}"
     return ""
-
-
-def _gray(y: Tensor) -> bool:
-    """Whether all channels are the same, but for rounding."""
-    return bool(((y - y[:, :1]).abs() <= 1 / 255).all())

@@ -1,6 +1,7 @@
 """Where every method begins."""
 
 import torch
+from torch import Tensor
 
 from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement, check_picture
@@ -10,15 +11,19 @@ from undegrade.operators.mask import Mask
 def first_estimate(measurement: Measurement) -> Image:
     """The operator's own estimate, from a measurement whose lost entries were filled from around.
 
-    Lost are the entries whose precision is 0, such as pure black and white under salt and pepper.
-
     Raises:
         ValueError: the estimate is no batch of pictures, for the measurement has another shape.
     """
-    y = measurement.y
-    lost = measurement.likelihood.noise.precision(y) <= 0  # the operator fills in what it lost
-    if bool(lost.any()):
-        y = torch.where(lost, Mask(~lost).initial(y), y)
-    x0 = measurement.operator.initial(y)
+    x0 = measurement.operator.initial(complete(measurement))
     check_picture(x0)
     return x0
+
+
+def complete(measurement: Measurement) -> Tensor:
+    """y, its lost entries filled from around.
+
+    Lost are the entries whose precision is 0, such as pure black and white under salt and pepper.
+    """
+    y = measurement.y
+    lost = measurement.likelihood.noise.precision(y) <= 0  # the operator fills in what it lost
+    return torch.where(lost, Mask(~lost).initial(y), y) if bool(lost.any()) else y

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Annotated, final
 
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
+from undegrade.core.ranges import POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result
 from undegrade.learned.denoiser_cell import Denoiser, DenoiserCell
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
@@ -62,10 +63,13 @@ class PlugAndPlay:
     """
 
     denoiser: Denoiser = _DENOISER
-    steps: int = 8
+    steps: Annotated[int, Range(1, 1000)] = 8
     schedule: GeometricErrors = _SCHEDULE
-    strength: float = 0.23
-    cg_iterations: int = 6
+    strength: Annotated[float, POSITIVE] = 0.23
+    cg_iterations: Annotated[int, Range(1, 1000)] = 6
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()

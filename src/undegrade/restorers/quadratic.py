@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
 from torch import Tensor
@@ -10,14 +10,17 @@ from torch import Tensor
 from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Objective
-from undegrade.core.solver import Observer, Result, advance, solve
+from undegrade.core.ranges import COUNT, POSITIVE, TOLERANCE, check_ranges
+from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import until
 from undegrade.linear_algebra.least_squares import LeastSquares
+from undegrade.priors.box import NONNEGATIVE, Box
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
+from undegrade.solvers.lbfgs import LBFGS
 
 WARM_UP_ITERATIONS = 8  # per tried weight, each from where the last one ended
 _START = 9.0  # times 1/variance of the pixels: about 150 for photographs in [0, 1], in any units
@@ -40,23 +43,36 @@ class Quadratic:
             which smooths more.
         tolerance: on the gradient, relative to its value at the black image.
         iterations: most iterations.
+        nonnegative: no pixel becomes negative, as for counts and stars; takes longer (L-BFGS).
 
     Raises:
         ValueError: the degradation is not linear.
     """
 
-    weight: float | None = None
+    weight: Annotated[float | None, POSITIVE] = None
     rule: WeightRule = UnbiasedRisk()
-    tolerance: float = 1e-4
-    iterations: int = 200
+    tolerance: Annotated[float, TOLERANCE] = 1e-4
+    iterations: Annotated[int, COUNT] = 200
+    nonnegative: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
         weight = self.choose_weight(measurement, x0)
         objective = self.objective(measurement, weight)
         stop = until(iterations=self.iterations, residual=self.tolerance)
-        result = solve(ConjugateGradient(), objective, x0, stop=stop, observe=observe)
+        result = solve(self._method, objective, x0, stop=stop, observe=observe)
         return replace(result, chosen={"weight": weight})
+
+    @property
+    def _method(self) -> Solver[Any, Any]:
+        return LBFGS() if self.nonnegative else ConjugateGradient()
+
+    @property
+    def _constraint(self) -> Box | None:
+        return NONNEGATIVE if self.nonnegative else None
 
     def objective(
         self, measurement: Measurement, weight: PerSample
@@ -67,7 +83,7 @@ class Quadratic:
             "quadratic restoration needs one: use the variational method"
         )
         squares = LeastSquares(operator, y, measurement.precision.rsqrt())
-        return Objective(squares, Tikhonov(FiniteDifference()), weight)
+        return Objective(squares, Tikhonov(FiniteDifference()), weight, self._constraint)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
@@ -78,7 +94,7 @@ class Quadratic:
         def tried(data: Tensor, weight: PerSample, last: Image | None) -> Image:
             objective = self.objective(replace(measurement, y=data), weight)
             begin = x0 if last is None else last
-            return advance(ConjugateGradient(), objective, begin, WARM_UP_ITERATIONS).x
+            return advance(self._method, objective, begin, WARM_UP_ITERATIONS).x
 
         variance = x0.flatten(1).var(1).clamp(min=torch.finfo(x0.dtype).tiny ** 0.5)
         start = _START / variance

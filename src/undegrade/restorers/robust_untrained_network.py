@@ -1,17 +1,21 @@
 """Restoration of pictures with gross sparse corruption of unknown kind."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import final
+from typing import Annotated, Literal, final
 
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity
-from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
+from undegrade.core.solver import Observer, Result
 from undegrade.core.stopping import until
+from undegrade.learned.autocast_cell import Precision
 from undegrade.networks.skip import Padding
 from undegrade.restorers.continued import solve_continued
 from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.robust_start import robust_start
 from undegrade.restorers.skip_drawing import skip_drawing
 from undegrade.restorers.untrained_network import watched
 from undegrade.untrained.averaged import Averaged, AveragedState
@@ -21,6 +25,12 @@ from undegrade.untrained.update_rule import Adam
 
 _MAGNITUDE = 0.5  # corruption that the delay is given for: half of the range
 _SCALE = 1e-5  # where g and h start, as published
+_SETTLE = 1000.0  # steps until the rate of Adam has halved: the last picture is the result
+_GROSS = 0.05  # more than detail that the learned start lacks, less than gross corruption
+_FADE = 1000  # steps until nothing is given back any more
+
+Begin = Literal["learned", "noise"]
+_RATES: dict[Begin, float] = {"learned": 0.003, "noise": 0.01}
 
 
 @final
@@ -43,11 +53,16 @@ class RobustUntrainedNetwork:
         the defaults. A longer delay takes less detail for corruption, and more time.
 
     Arguments:
+        start: what the network begins with: learned, which it only corrects, is what the shipped
+            learned method makes of the entries that do not contradict it; noise is the published
+            method, a picture from nothing.
         delay: iterations until corruption of half the range is taken out.
+        leak: how strongly detail that was taken for corruption is given back, at first.
         widths: channels of the network at each scale, from full resolution down.
         padding: how the network continues the picture beyond its border; zeros is fastest.
         iterations: how many.
-        rate: of Adam, for the network.
+        precision: that the network computes in; "auto" is bfloat16 where the device is made for it,
+            in a third to a half of the time.
         decay: how much of the average of pictures survives an iteration.
         seed: of the network's weights, its code and the noise on it.
         checkpoint: a file that the run is written to every two minutes, and that the same call
@@ -58,30 +73,41 @@ class RobustUntrainedNetwork:
         to another picture or other settings.
     """
 
-    delay: float = 200.0
+    start: Begin = "learned"
+    delay: Annotated[float, POSITIVE] = 200.0
+    leak: Annotated[float, Range(0, 1)] = 0.05
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
-    iterations: int = 2000
-    rate: float = 0.01
-    decay: float = 0.99
+    iterations: Annotated[int, COUNT] = 2000
+    precision: Precision = "auto"
+    decay: Annotated[float, Range(0, 1)] = 0.99
     seed: int = 0
     checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
-        """The average picture; `result.state.inner.corruption` is what was taken out."""
-        x0 = first_estimate(measurement)
-        drawing = skip_drawing(x0, self.widths, self.padding, self.seed)
-        rate = rate_of_delay(self.delay, _MAGNITUDE, _SCALE)
-        double = DoubleOverparametrization(
-            drawing=drawing,
-            update=Adam(rate=self.rate),
-            sparse=HyperbolicMirror(rate=rate, scale=_SCALE),
+        """The average picture; `result.parts["removed"]` is what was taken out."""
+        guided = self.start == "learned"
+        x0 = robust_start(measurement) if guided else first_estimate(measurement)
+        drawing = skip_drawing(
+            x0, self.widths, self.padding, self.seed, self.precision, guided=guided
         )
+        rate = rate_of_delay(self.delay, _MAGNITUDE, _SCALE)
+        sparse = HyperbolicMirror(
+            rate=rate,
+            scale=_SCALE,
+            leak=self.leak,
+            fade=_FADE,
+            gross=_GROSS if guided else math.inf,
+        )
+        update = Adam(rate=_RATES[self.start], settle=_SETTLE)
+        double = DoubleOverparametrization(drawing=drawing, update=update, sparse=sparse)
         solver = Averaged(solver=double, decay=self.decay)
         problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         stop, observe = until(iterations=self.iterations), (watched, *observe)
-        if self.checkpoint is None:
-            return solve(solver, problem, x0, stop=stop, observe=observe)
-        return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
+        result = solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
+        return replace(result, parts={"removed": result.state.inner.corruption})

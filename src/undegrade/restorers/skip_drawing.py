@@ -4,9 +4,11 @@ import os
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from undegrade.core.image import Image
-from undegrade.networks.skip import Padding, SkipNetwork
+from undegrade.learned.autocast_cell import Precision, computing_dtype
+from undegrade.networks.skip import Correction, Padding, SkipNetwork
 from undegrade.untrained.drawing import Drawing
 
 _CHANNELS, _SKIP = 16, 4  # of the code, and of each skip connection
@@ -16,18 +18,39 @@ _COPIES = 3
 _LIVE_SHARE = 0.9  # of the free memory: the rest of the program wants some too
 
 
-def skip_drawing(like: Image, widths: Sequence[int], padding: Padding, seed: int) -> Drawing:
+def skip_drawing(
+    like: Image,
+    widths: Sequence[int],
+    padding: Padding,
+    seed: int,
+    precision: Precision = "float32",
+    *,
+    guided: bool = False,
+) -> Drawing:
     """Random weights and a random code, both of one seed, for pictures like these.
+
+    A guided one draws a correction of the picture where the solve starts.
 
     Raises:
         ValueError: the network does not fit into memory; the sentence says which widths would.
     """
     _refuse_what_does_not_fit(like, widths)
+    outputs, skips = like.shape[1], (_SKIP,) * len(widths)
+    inputs = _CHANNELS + (outputs if guided else 0)
+    finish = nn.Identity() if guided else nn.Sigmoid()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        skips = (_SKIP,) * len(widths)
-        network = SkipNetwork(_CHANNELS, like.shape[1], widths, skips, padding)
-    return Drawing(network=network.to(like), channels=_CHANNELS, seed=seed)
+        network = SkipNetwork(inputs, outputs, widths, skips, padding, finish=finish)
+    return Drawing(
+        network=(Correction(network, outputs) if guided else network).to(like),
+        channels=_CHANNELS,
+        seed=seed,
+        guided=guided,
+        # autocast knows no double precision, which nobody asks for to have less
+        dtype=computing_dtype(precision, like.device)
+        if like.dtype == torch.float32
+        else torch.float32,
+    )
 
 
 def bytes_needed(like: Image, widths: Sequence[int]) -> int:

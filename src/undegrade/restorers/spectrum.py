@@ -5,7 +5,7 @@ from torch import Tensor
 
 from undegrade.core.image import PerSample
 
-_EXPONENTS = (1.4, 1.8, 2.2, 2.6, 3.0)
+_EXPONENTS = (1.4, 1.8, 2.2, 2.6, 3.0)  # photographs lie about 2, smooth ones near 3
 _FREQUENCIES = 8192  # as many as it takes to know two numbers
 
 
@@ -56,6 +56,6 @@ def _amplitude(seen: Tensor, basis: Tensor, noise: Tensor) -> Tensor:
     for _ in range(12):
         share = a[..., None] * basis / (a[..., None] * basis + noise)
         excess = seen / (a[..., None] * basis + noise) - 1
-        step = (share * excess).sum(-1) / share.square().sum(-1).clamp(min=1e-12)
+        step = (share * excess).sum(-1) / share.square().sum(-1).clamp(min=1e-12)  # all noise: stay
         a = a * step.clamp(-1.5, 1.5).exp()
     return a

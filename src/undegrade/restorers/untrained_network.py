@@ -2,27 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, final
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
 
 from undegrade.core.functional import Functional
 from undegrade.core.image import PerSample
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
-from undegrade.core.solver import Observer, Result, solve
-from undegrade.core.stopping import any_of, until
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
+from undegrade.core.solver import Observer, Result
+from undegrade.core.stopping import Stop, any_of, until
+from undegrade.learned.autocast_cell import Precision
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.networks.skip import Padding
 from undegrade.priors.total_variation import TotalVariation
+from undegrade.restorers.continued import solve_continued
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.skip_drawing import skip_drawing
-from undegrade.untrained.averaged import Averaged, AveragedState, OutputVariance
+from undegrade.restorers.validated import hold_out, recorrupt
+from undegrade.untrained.averaged import Averaged, AveragedState
 from undegrade.untrained.deep_image_prior import DeepImagePrior
 from undegrade.untrained.patience import Patience
 from undegrade.untrained.update_rule import Adam
+from undegrade.untrained.windowed_variance import WindowedVariance, iterate_inside
 
 Loss = Literal["likelihood", "gaussian", "laplace"]
+Stopping = Literal["variance", "held-out", "recorrupted"]
 # Adam does not see the scale of a loss; with a prior beside it, give the likelihood
 _LOSSES: dict[Loss, Likelihood] = {"gaussian": Gaussian(1.0), "laplace": Laplace(1.0)}
 
@@ -51,34 +58,62 @@ class UntrainedNetwork:
         widths: channels of the network at each scale, from full resolution down.
         padding: how the network continues the picture beyond its border; zeros is fastest.
         iterations: most iterations.
-        patience: iterations without a new least variance after which it stops.
+        stopping: what decides: the variance of the last pictures, least where the picture is drawn
+            and noise is not; or the error on entries that are held out of the fit; or on a second
+            measurement where the first has more noise added, for a likelihood that is right.
+        window: pictures whose variance is taken.
+        patience: iterations without a new least score after which it stops.
         rate: of Adam.
         decay: how much of the average of pictures survives an iteration.
         seed: of the network's weights, its code and the noise on it.
+        precision: that the network computes in; "auto" is bfloat16 where the device is made for it,
+            in a third to a half of the time.
+        checkpoint: a file that the run is written to every two minutes, and that the same call
+            goes on from after an interruption, or with more iterations.
 
     Raises:
-        ValueError: `restore` where the network does not fit into memory.
+        ValueError: `restore` where the network does not fit into memory, or the checkpoint belongs
+        to another picture or other settings.
     """
 
     loss: Loss = "likelihood"
-    weight: float = 0.0
+    weight: Annotated[float, Range(0, 1e12)] = 0.0
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
-    iterations: int = 5000
-    patience: int = 1000
-    rate: float = 0.01
-    decay: float = 0.99
+    iterations: Annotated[int, COUNT] = 5000
+    stopping: Stopping = "variance"
+    window: Annotated[int, Range(2, 100000)] = 100
+    patience: Annotated[int, COUNT] = 1000
+    rate: Annotated[float, POSITIVE] = 0.01
+    decay: Annotated[float, Range(0, 1)] = 0.99
     seed: int = 0
+    precision: Precision = "auto"
+    checkpoint: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
         x0 = first_estimate(measurement)
-        drawing = skip_drawing(x0, self.widths, self.padding, self.seed)
+        drawing = skip_drawing(x0, self.widths, self.padding, self.seed, self.precision)
         prior = DeepImagePrior(drawing=drawing, update=Adam(rate=self.rate))
         solver = Averaged(solver=prior, decay=self.decay)
-        stop = any_of(until(iterations=self.iterations), Patience(OutputVariance(), self.patience))
-        return solve(solver, self._problem(measurement), x0, stop=stop, observe=(watched, *observe))
+        fitted, rule = self._stopping(measurement)
+        stop, observe = any_of(until(iterations=self.iterations), rule), (watched, *observe)
+        problem = self._problem(fitted)
+        return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
+
+    def _stopping(self, measurement: Measurement) -> tuple[Measurement, Stop[Any]]:
+        """What is fitted, and the rule that ends it."""
+        if self.stopping == "variance":
+            return measurement, WindowedVariance(
+                window=self.window, patience=self.patience, of=iterate_inside
+            )
+        split = hold_out if self.stopping == "held-out" else recorrupt
+        fitted, misfit = split(measurement, seed=self.seed)
+        return fitted, Patience(misfit, self.patience)
 
     def _problem(self, measurement: Measurement) -> Functional:
         likelihood = _LOSSES.get(self.loss, measurement.likelihood)

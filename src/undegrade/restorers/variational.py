@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -14,11 +14,12 @@ from undegrade.core.likelihood import NoiseModel
 from undegrade.core.measurement import Measurement
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import Operator
+from undegrade.core.ranges import COUNT, POSITIVE, TOLERANCE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import State, Stop, until
 from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.linear_algebra.probes import random_signs
-from undegrade.priors.box import Box
+from undegrade.priors.box import NONNEGATIVE, Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.initial import first_estimate
@@ -88,17 +89,24 @@ class Variational:
         smoothing: Huber's δ in units of the [0, 1] range: slopes below it are not called edges.
         tolerance: what may be left to gain, relative to the objective.
         iterations: most iterations.
+        nonnegative: no pixel becomes negative, as for counts and stars (by L-BFGS, or primal–dual
+            steps where the likelihood has a kink).
     """
 
-    weight: float | None = None
+    weight: Annotated[float | None, POSITIVE] = None
     rule: WeightRule = UnbiasedRisk()
     coupling: Coupling = "vectorial"
-    smoothing: float = 0.004
-    tolerance: float = 1e-4
-    iterations: int = 500
+    smoothing: Annotated[float, Range(0, 1e6)] = 0.004
+    tolerance: Annotated[float, TOLERANCE] = 1e-4
+    iterations: Annotated[int, COUNT] = 500
+    nonnegative: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
         x0 = first_estimate(measurement)
+        x0 = NONNEGATIVE.prox(x0, 1.0) if self.nonnegative else x0
         weight = self.choose_weight(measurement, x0)
         plan = self._plan(measurement, weight, x0)
         result = solve(plan.method, plan.problem, x0, stop=plan.stop, observe=observe)
@@ -127,7 +135,8 @@ class Variational:
     ) -> Objective[Fidelity, TotalVariation]:
         """What is minimized."""
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
-        return Objective(fidelity, self._prior(), weight)
+        constraint = NONNEGATIVE if self.nonnegative else None
+        return Objective(fidelity, self._prior(), weight, constraint)
 
     def _plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
         """The best method for this measurement."""
@@ -135,6 +144,8 @@ class Variational:
         stop = functools.partial(until, iterations=self.iterations)
         certain = stop(residual=self.tolerance, every=GAP_EVERY)
         objective, prior = self.objective(measurement, weight), self._prior()
+        if self.nonnegative:
+            return self._nonnegative(objective, x0, noise.smooth)
         well_posed = _well_posed(operator, x0)
         squares = _squares(operator, noise, y)
         if squares is not None and well_posed:
@@ -150,6 +161,19 @@ class Variational:
         # expects is a small part of what is still to come
         enough = stop(residual=self.tolerance / 30, every=5)
         return Plan(LBFGS(memory=1), objective, enough, _alone)
+
+    def _nonnegative(
+        self, objective: Objective[Fidelity, TotalVariation], x0: Image, smooth: bool
+    ) -> Plan:
+        """The methods that keep a constraint."""
+        stop = functools.partial(until, iterations=self.iterations)
+        if smooth:
+            enough = stop(residual=self.tolerance / 30, every=5)
+            return Plan(LBFGS(memory=1), objective, enough, _alone)
+        certain = stop(residual=self.tolerance, every=GAP_EVERY)
+        free = Objective(objective.fidelity, objective.prior, objective.weight)
+        dual = dualize(free, x0, Box(0.0, NEARBY.high))
+        return Plan(PrimalDual(), dual, certain, _with_dual)
 
     def _prior(self) -> TotalVariation:
         return TotalVariation(self.coupling, self.smoothing)
@@ -184,4 +208,5 @@ def _usual_weight(precision: Tensor) -> PerSample:
 def _gain(operator: Operator, x: Image) -> PerSample:
     """√(‖Jδ‖²/‖δ‖²) for random signs δ: how much of white noise φ lets through."""
     signs = random_signs(x, 1)
+    # an operator that lets nothing through must not make the search begin at 0
     return (norm(operator.linearize(x)[1](signs)) / norm(signs)).clamp(min=1e-3)

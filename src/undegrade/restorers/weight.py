@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, final, runtime_checkable
+from typing import Annotated, Protocol, TypeVar, final, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from undegrade.core.image import PerSample, dot, ratio
+from undegrade.core.ranges import POSITIVE, Range, check_ranges
 from undegrade.linear_algebra.probes import random_signs
 
 Predict = Callable[[PerSample], Tensor]
@@ -74,8 +75,11 @@ class UnbiasedRisk:
         evaluations: most weights that are tried.
     """
 
-    probe: float = 0.1
-    evaluations: int = 14
+    probe: Annotated[float, POSITIVE] = 0.1
+    evaluations: Annotated[int, Range(3, 1000)] = 14
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1)
@@ -83,9 +87,10 @@ class UnbiasedRisk:
         from_here, from_there = path(y), path(y + self.probe * deviation * random_signs(y, _PROBE))
 
         def along_probe(prediction: Tensor) -> PerSample:
-            # the difference of two of these is small: hence a sum in double precision
+            # The difference of two of these is small: hence sums in double precision. Rows are
+            # summed in their own, where they are: Apple's GPUs have no other.
             along = precision.sqrt() * random_signs(y, _PROBE) * prediction
-            return along.flatten(1).sum(1, dtype=torch.float64)
+            return along.sum(-1).to("cpu", torch.float64).flatten(1).sum(1)
 
         def risk(weight: PerSample) -> PerSample:
             # one prediction at a time: on large pictures memory is what is short
@@ -115,8 +120,11 @@ class Discrepancy:
         evaluations: most weights that are tried.
     """
 
-    factor: float = 1.0
-    evaluations: int = 10
+    factor: Annotated[float, POSITIVE] = 1.0
+    evaluations: Annotated[int, Range(1, 1000)] = 10
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def choose(self, path: Path, y: Tensor, precision: Tensor, start: PerSample) -> PerSample:
         trusted = (precision > 0).flatten(1).sum(1).clamp(min=1)
@@ -182,9 +190,10 @@ def search_root(
         low, high = torch.where(value < 0, t, low), torch.where(value < 0, high, t)
         if previous is not None:
             secant = (value - previous[1]) / (t - previous[0])
+            # the score rises: a flat or falling secant is noise of unfinished restorations
             slope = torch.where(secant.isfinite() & (secant > 0.05), secant, slope)
         previous = t, value
-        step = t - (value / slope).clamp(-2, 2)
+        step = t - (value / slope).clamp(-2, 2)  # a factor of 7 at most
         middle = torch.where((low + high).isfinite(), (low + high) / 2, step)
         following = torch.where((step > low) & (step < high), step, middle)
         small, t = (following - t).abs() < 0.02, torch.where(done, t, following)

@@ -141,6 +141,7 @@ def _ahead(problem: Problem, near: Tensor, newton: Tensor, shape: torch.Size) ->
 def _factor(hessian: Tensor, steepness: Tensor, step: PerSample) -> Tensor:
     """Cholesky factor of ∇²f + (1 − d)/(td) on the support, of 1 elsewhere."""
     moves = (steepness > 0).to(hessian.dtype)
+    # where nothing moves, `moves` is 0, and the quotient must only be finite
     curvature = (1 - steepness) / (step[:, None] * steepness.clamp(min=1e-30)) * moves
     reduced = moves[:, :, None] * hessian * moves[:, None, :]
     factor, failed = torch.linalg.cholesky_ex(reduced + torch.diag_embed(curvature + 1 - moves))

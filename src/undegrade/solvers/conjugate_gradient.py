@@ -9,8 +9,7 @@ import torch
 from undegrade.core.image import PerSample, Vector, norm
 from undegrade.core.objective import Smooth
 from undegrade.core.stopping import State
-from undegrade.linear_algebra.conjugate_gradient import ConjugateGradientState as Linear
-from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient_step
+from undegrade.linear_algebra.conjugate_gradient import SystemState, conjugate_gradient_step
 from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 
@@ -54,14 +53,14 @@ class ConjugateGradient:
         require_objective("ConjugateGradient", problem)
         refuse_constraint("ConjugateGradient", problem, "use LBFGS")
         zero = norm(problem.grad(torch.zeros_like(x0)))
-        linear = Linear.start(x0, -problem.grad(x0))
+        linear = SystemState.start(x0, -problem.grad(x0))
         return ConjugateGradientState(x0, zero * 0 + math.inf, *linear[1:], zero)
 
     def step(self, problem: Smooth, state: ConjugateGradientState) -> ConjugateGradientState:
         def hessian(v: Vector) -> Vector:
             return problem.hvp(state.x, v)
 
-        linear = Linear(state.x, state.descent, state.squared, state.direction, state.along)
+        linear = SystemState(state.x, state.descent, state.squared, state.direction, state.along)
         linear = conjugate_gradient_step(hessian, linear)
         floor = torch.finfo(linear.x.dtype).tiny
         residual = linear.squared.sqrt() / state.scale.clamp(min=floor)

@@ -14,6 +14,7 @@ from undegrade.core.operator import LinearOperator
 from undegrade.linear_algebra.power_iteration import squared_norm
 
 Flat = Float[Tensor, "b n"]
+_MARGIN = 1.05  # power iteration estimates a norm from below
 
 
 @final
@@ -129,7 +130,7 @@ class Dualized(Composite):
         A = fidelity.operator.as_linear("a primal–dual method needs one, L-BFGS does not")
         self.prior = prior
         shapes = fidelity.y.shape[1:], prior.inner(x[:1]).shape[1:]
-        largest = 1.05 * squared_norm(lambda u: A.adjoint(A(u)), tuple(x.shape), x)
+        largest = _MARGIN * squared_norm(lambda u: A.adjoint(A(u)), tuple(x.shape), x)
         bound = prior.squared_norm(x)
         self.stack = Stack(A, prior.inner, shapes, (bound / largest).sqrt())
         self.register_buffer("bound", 2 * bound, persistent=False)
@@ -153,7 +154,7 @@ class Dualized(Composite):
         if followed(p, x, step, weight, *self.parameters(), *self.buffers()):
             return super().ascend(p, x, step, weight)  # what follows overwrites p
         u, v = self.stack.split(p)
-        weight = weight.clamp(min=1e-12)
+        weight = weight.clamp(min=1e-12)  # of a weight of 0, p = 0 is the limit
         # u ← u + σsAx, less σ times the prox of weight/σ·f at (u + σsAx)/σ: Moreau's identity
         u += per_sample(step * self.stack.scale.to(x), u) * self.stack.first(x)
         nearest = self.separable.prox_first(u / per_sample(step, u), weight / step)

@@ -173,6 +173,7 @@ def _restricted(pair: Pair, free: Vector, scale: PerSample) -> Pair:
     """The pair as the free pixels see it: there ⟨s, y⟩ > 0 is no longer certain."""
     y = pair.y * free
     sy, yy = dot(pair.s, y), dot(y, y)
+    # a millionth of the usual curvature: what is below is no curvature of the free pixels
     useful = (pair.inverse > 0) & (sy > 1e-6 * scale * yy)
     inverse, scale = torch.where(useful, 1 / sy, 0.0), torch.where(useful, sy / yy, 0.0)
     return pair._replace(inverse=inverse, scale=scale)

@@ -49,7 +49,7 @@ class Search:
     settled: bool = False
 
     def judge(self, value: float, slope: float, predicted: float) -> "Search":
-        """What the values at the step just tried say: settle on it, or try another.
+        """The search after a trial: settled on its step, or with another step to try.
 
         Arguments:
             value: φ(step).
@@ -88,6 +88,7 @@ class Search:
         width, rise = self.high - self.low, self.high_slope - start
         if not (self.high_slope > 0 and math.isfinite(rise)) or self.trials % 4 == 0:
             return self.low + 0.5 * width
+        # a tenth from either end, so that every trial shortens the bracket
         return self.low + width * min(max(-start / rise, 0.1), 0.9)
 
 
@@ -138,4 +139,4 @@ def evaluate(
 
 def rounding(value: Tensor) -> Tensor:
     """How much of a sum over pixels is rounding error."""
-    return 8 * torch.finfo(value.dtype).eps * value.abs()
+    return 8 * torch.finfo(value.dtype).eps * value.abs()  # pairwise sums lose a few ulps

@@ -63,9 +63,9 @@ class PreconditionedPrimalDual:
         the defaults, for photographs.
 
     Arguments:
-        ratio: differences of about this size take p half through its range: σ = λ/ratio. It
+        ratio: σ = λ/ratio, so that a difference of this size moves p through half of its range. It
             changes the speed, not the answer.
-        relaxation: between 1, none, and 2, too much.
+        relaxation: over-relaxation of the step, from 1 (none) to below 2.
 
     Raises:
         ValueError: A is no periodic convolution; a constraint; ratio or relaxation out of range;
@@ -138,7 +138,7 @@ def _symbol(normal: Callable[[Image], Image], like: Image) -> Tensor:
 
 
 def _bounded_away(symbol: Tensor) -> Tensor:
-    """From 0, so that the metric is one: a larger metric is as valid."""
+    """A symbol without zeros, as a metric must be; a larger metric than needed is valid too."""
     return symbol + 1e-6 * symbol.amax((-2, -1), keepdim=True)
 
 

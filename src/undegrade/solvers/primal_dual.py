@@ -93,6 +93,7 @@ class PrimalDual:
         modulus = problem.fidelity.modulus(x0)
         weight = problem.weights(x0)
         balanced = self.ratio / (weight * norm).clamp(min=torch.finfo(x0.dtype).tiny)
+        # λ = 0 leaves x to the fidelity alone, which a step this long solves at once
         step = torch.where(modulus > 0, 1 / modulus, balanced.clamp(max=1e6))
         p = dual_start(problem.prior, x0, near)
         return PrimalDualState(x0, x0, p, step, 1 / (step * norm**2), problem)

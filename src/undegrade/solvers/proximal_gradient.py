@@ -14,6 +14,7 @@ from undegrade.linear_algebra.power_iteration import squared_norm
 from undegrade.solvers.refusal import refuse_constraint, require_objective
 
 Problem = Objective[Functional, Proximable]
+_MARGIN = 1.05  # power iteration estimates a norm from below
 
 
 class ProximalGradientState(NamedTuple):
@@ -72,7 +73,7 @@ class ProximalGradient:
             return problem.fidelity.hvp(x0, v)
 
         largest = squared_norm(hessian, tuple(x0.shape), x0, self.power_iterations)
-        lipschitz = 1.05 * largest.clamp(min=torch.finfo(x0.dtype).tiny)
+        lipschitz = _MARGIN * largest.clamp(min=torch.finfo(x0.dtype).tiny)
         unknown = lipschitz * 0 + math.inf
         return ProximalGradientState(
             x0, unknown, x0, problem.fidelity.grad(x0), torch.ones_like(lipschitz), lipschitz
@@ -96,7 +97,7 @@ class ProximalGradient:
             ahead,
             gradient,
             torch.where(steeper, 1.0, following),
-            torch.where(steeper, 1.05 * seen, state.lipschitz),
+            torch.where(steeper, _MARGIN * seen, state.lipschitz),
         )
 
 

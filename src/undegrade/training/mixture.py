@@ -132,6 +132,7 @@ def _super_resolution(noise: float, kernels: Tensor) -> Sequence[Task]:
         Task(
             SuperResolution(
                 factor=factor,
+                # as the test protocol draws for ×2, and as wide relative to the factor beyond
                 size=13 if factor == 2 else KERNEL,
                 variances=(0.35, 5.0 * (factor / 2) ** 2),
                 roughness=rough or 0.0,
@@ -150,6 +151,7 @@ def _super_resolution(noise: float, kernels: Tensor) -> Sequence[Task]:
 
 def _inpainting(noise: float) -> Sequence[Task]:
     """Pixels, single color entries or blocks; half of the pictures without noise but rounding."""
+    # share, colors apart, side of the blocks, fraction lost: blocks of 6 hide more than pixels
     kinds: Sequence[tuple[float, bool, int, Range]] = (
         (0.5, True, 1, (0.1, 0.9)),
         (0.3, False, 1, (0.1, 0.9)),

@@ -6,6 +6,8 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+_BETAS = 0.9, 0.99  # of AdamW; 0.99 follows gradients of mixed degradations faster than 0.999
+
 
 @final
 class OrthogonalMomentum(torch.optim.Optimizer):
@@ -84,9 +86,12 @@ class OrthogonalMomentum(torch.optim.Optimizer):
     ) -> None:
         first, second = state["first"], state["second"]
         state["count"] += 1
-        first.lerp_(gradient, 0.1)
-        second.lerp_(gradient.square(), 0.01)
-        mean, square = first / (1 - 0.9 ** state["count"]), second / (1 - 0.99 ** state["count"])
+        first.lerp_(gradient, 1 - _BETAS[0])
+        second.lerp_(gradient.square(), 1 - _BETAS[1])
+        mean, square = (
+            moment / (1 - beta ** state["count"])
+            for moment, beta in zip((first, second), _BETAS, strict=True)
+        )
         p.sub_(mean / (square.sqrt() + 1e-8), alpha=group["lr"])
 
 

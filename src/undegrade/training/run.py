@@ -39,6 +39,8 @@ _PRECISIONS: dict[str, Precision] = {
     "bf16-mixed": "bfloat16",
 }
 
+_LARGER_FROM = 0.75  # of the iterations: larger crops are dear, and the last ones decide
+
 
 class Generators(NamedTuple):
     """Two generators: `host` decides which crops and which task, `device` everything else."""
@@ -80,6 +82,7 @@ class Run:
         unrolled = Unrolled(self.rim, dtype, recompute=settings.recompute)
         self.unrolled, self.optimizer = fabric.setup(unrolled, self.steps)
         host = torch.Generator().manual_seed(seed + 1 + fabric.global_rank)
+        # far from the seeds of the crops, of which every process has one
         noise = torch.Generator(device).manual_seed(seed + 1_000_001 + fabric.global_rank)
         self.generators, self.losses = Generators(host, noise), list[Tensor]()
         held_out = [] if settings.validate is None else read_pictures((settings.validate,))
@@ -148,7 +151,7 @@ class Run:
 
     def _loss(self) -> Tensor:
         settings = self.settings
-        size = settings.crops[self.iteration > 0.75 * settings.iterations]
+        size = settings.crops[self.iteration > _LARGER_FROM * settings.iterations]
         count = max(1, round(settings.batch * (settings.crops[0] / size) ** 2))
         x = self.pictures.draw(count, size, self.generators.host)
         which = int(torch.multinomial(self.shares, 1, generator=self.generators.host))

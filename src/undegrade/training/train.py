@@ -1,4 +1,4 @@
-"""The loop of a training, and what an onlooker sees of it."""
+"""The training loop, and what its observers are told."""
 
 import time
 from collections.abc import Callable, Sequence

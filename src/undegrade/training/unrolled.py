@@ -59,4 +59,5 @@ def unrolled_loss(estimates: Tensor, truth: Image, decay: float) -> PerSample:
     squared = (estimates - truth).square().flatten(2).mean(2)
     steps = len(estimates)
     weights = decay ** torch.arange(steps - 1, -1, -1, device=squared.device, dtype=squared.dtype)
+    # an error of 1e-4, far below a gray level, where the root would have no slope
     return weights @ (squared + 1e-8).sqrt() / weights.sum()

@@ -79,23 +79,3 @@ class Averaged(Generic[P, S]):
             inner,
             state.iteration + 1,
         )
-
-
-@final
-@dataclass(frozen=True)
-class OutputVariance:
-    """The score of `Patience` that is the variance of an averaged solver's iterates.
-
-    Least where the picture is drawn and noise is not yet. Before the warm-up the average is not
-    yet one, and what it varies by says nothing: there, the newest iterate is the best.
-
-    Arguments:
-        warm_up: iterations before the first variance that counts.
-    """
-
-    warm_up: int = 100
-
-    def __call__(self, iteration: int, state: Any) -> PerSample:
-        """The variance of an `AveragedState`; above 1, which no variance in [0, 1] is, before."""
-        early = 1.0 + self.warm_up - iteration
-        return state.variance if early <= 1 else torch.full_like(state.variance, early)

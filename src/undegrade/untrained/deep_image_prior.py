@@ -22,7 +22,7 @@ class DeepImagePriorState(NamedTuple):
     loss: PerSample
     parameters: Float[Tensor, "b p"]
     moments: Float[Tensor, "k b p"]
-    code: Float[Tensor, "1 i h w"]
+    code: Float[Tensor, "n i h w"]
     iteration: Int[Tensor, ""]
 
 
@@ -55,7 +55,7 @@ class DeepImagePrior:
     def init(
         self, problem: Functional, x0: Image, near: DeepImagePriorState | None = None
     ) -> DeepImagePriorState:
-        """The network as it came, or as it is in `near`; x0 gives the size alone."""
+        """The network as it came, or as it is in `near`; x0 gives the size, and the guide."""
         del problem
         unknown = x0.flatten(1)[:, 0] * 0 + math.inf
         parameters = self.drawing.parameters(x0) if near is None else near.parameters

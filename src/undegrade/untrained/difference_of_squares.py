@@ -5,16 +5,22 @@ from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
+
+_MAGNITUDE = 0.5  # corruption that delays and leaks are given for: half of the range
 
 
 @runtime_checkable
 class SparseRule(Protocol):
-    """How the corruption s follows a residual r = A(x) + s − y; `factors` is what it remembers."""
+    """How the corruption s follows a residual r = A(x) + s − y; `factors` is what it remembers.
 
-    def begin(self, y: Tensor) -> Tensor: ...
+    `begin` has what the start misses, y − A(x₀), and `update` the number of the step, from 1 on.
+    """
+
+    def begin(self, missed: Tensor) -> Tensor: ...
     def corruption(self, factors: Tensor) -> Tensor: ...
-    def update(self, factors: Tensor, residual: Tensor) -> Tensor: ...
+    def update(self, factors: Tensor, residual: Tensor, count: Int[Tensor, ""]) -> Tensor: ...
 
 
 def hyperbolic(exponent: Tensor, scale: float) -> Tensor:
@@ -35,46 +41,73 @@ def rate_of_delay(delay: float, magnitude: float, scale: float) -> float:
 @final
 @dataclass(frozen=True, kw_only=True)
 class HyperbolicMirror:
-    """u ← u − rate·r, s = 2γ² sinh 2u: the gradient flow of g and h in closed form.
+    """u ← (1 − leakₖ·rate/u_c)·u − rate·r, s = 2γ² sinh 2u: the flow of g and h in closed form.
 
     g∘h stays γ² along the flow of `FactorDescent`, so that one exponent u per entry holds both
     factors. The closed form is exact for any rate, and rates hundreds of times those of the
     published steps stay stable, up to rate·|s| ≈ 1. Corruption grows where the residual adds up to
     asinh(c/2γ²)/(2·rate): a threshold on how long an entry is missed, not on its value.
 
+    The leak is mirror descent on ½‖r‖² + leakₖ·Φ(s) in place of ½‖r‖², where Φ has the derivative
+    u(s)/u_c and u_c = ½ asinh(c/2γ²), c = 0.5. Φ is the hyperbolic entropy; as γ → 0 it becomes
+    ‖s‖₁. So an entry that the network can explain to within leakₖ is given back to it: detail that
+    was taken for corruption while the network was young. leakₖ = leak·(1 − k/fade), and 0 from
+    iteration `fade` on, so that the limit is that of the method without it.
+
     References:
         You, Zhu, Qu and Ma, Robust recovery via implicit bias of discrepant learning rates for
         double over-parameterization (2020), eq. (8). Ghai, Hazan and Singer, Exponentiated
-        gradient meets gradient descent (2020), section 3.
+        gradient meets gradient descent (2020), section 3 and the entropy Φ.
 
-    Good values: rate = `rate_of_delay(delay=200.0, magnitude=0.5, scale=1e-5)`.
+    Good values: rate = `rate_of_delay(delay=200.0, magnitude=0.5, scale=1e-5)`; leak 0.1, about a
+    fifth of what corruption differs by; gross 0.05, more than detail that a good start lacks.
 
     Arguments:
         rate: of u.
         scale: γ, where g and h start; smaller is a sharper threshold.
+        leak: slope of Φ at the start, in units of the picture's range.
+        fade: iterations until the leak is 0.
+        gross: what the start misses by more than this is corruption from the beginning; ∞ where
+            the start means nothing.
 
     Raises:
-        ValueError: a rate or a scale that is not positive.
+        ValueError: a rate or a scale that is not positive; a negative leak, or fade below 1; a leak
+            that would turn u over within one step.
     """
 
-    rate: float = rate_of_delay(200.0, 0.5, 1e-5)
+    rate: float = rate_of_delay(200.0, _MAGNITUDE, 1e-5)
     scale: float = 1e-5
+    leak: float = 0.0
+    fade: int = 1000
+    gross: float = math.inf
 
     def __post_init__(self) -> None:
         if not self.rate > 0 or not self.scale > 0:
             raise ValueError(f"expected a rate and a scale above 0, got {self}")
+        if self.leak < 0 or self.fade < 1 or self.leak * self.rate > self._reached:
+            raise ValueError(
+                f"expected a leak from 0 to {self._reached / self.rate:.3g} at this rate, and a"
+                f" fade of 1 or more, got {self}"
+            )
 
-    def begin(self, y: Tensor) -> Tensor:
-        """u = 0, that is s = 0."""
-        return torch.zeros_like(y)
+    @property
+    def _reached(self) -> float:
+        """u_c: the exponent of corruption by half of the range."""
+        return 0.5 * math.asinh(_MAGNITUDE / (2 * self.scale**2))
+
+    def begin(self, missed: Tensor) -> Tensor:
+        """s = what the start misses grossly, else 0."""
+        taken = torch.where(missed.abs() > self.gross, missed, 0 * missed)
+        return 0.5 * torch.asinh(taken / (2 * self.scale**2))
 
     def corruption(self, factors: Tensor) -> Tensor:
         """2γ² sinh 2u."""
         return hyperbolic(factors, self.scale)
 
-    def update(self, factors: Tensor, residual: Tensor) -> Tensor:
-        """u − rate·r."""
-        return factors - self.rate * residual
+    def update(self, factors: Tensor, residual: Tensor, count: Int[Tensor, ""]) -> Tensor:
+        """One step of mirror descent."""
+        leak = self.leak * max(0.0, 1 - int(count) / self.fade)
+        return (1 - leak * self.rate / self._reached) * factors - self.rate * residual
 
 
 @final
@@ -106,19 +139,20 @@ class FactorDescent:
         if not self.rate > 0 or not self.scale > 0:
             raise ValueError(f"expected a rate and a scale above 0, got {self}")
 
-    def begin(self, y: Tensor) -> Tensor:
+    def begin(self, missed: Tensor) -> Tensor:
         """g and h, stacked behind the batch; the same draw for every sample."""
         generator = torch.Generator().manual_seed(self.seed)
-        draw = torch.randn((2, *y.shape[1:]), generator=generator, dtype=y.dtype).to(y.device)
+        draw = torch.randn((2, *missed.shape[1:]), generator=generator, dtype=missed.dtype)
         # a sample that is not finite must stay so, and a factor alone would hide it
-        return self.scale * draw.expand(len(y), *draw.shape) + 0 * y.unsqueeze(1)
+        return self.scale * draw.to(missed) + 0 * missed.unsqueeze(1)
 
     def corruption(self, factors: Tensor) -> Tensor:
         """g∘g − h∘h."""
         g, h = factors.unbind(1)
         return g.square() - h.square()
 
-    def update(self, factors: Tensor, residual: Tensor) -> Tensor:
+    def update(self, factors: Tensor, residual: Tensor, count: Int[Tensor, ""]) -> Tensor:
         """One simultaneous step of both."""
+        del count
         g, h = factors.unbind(1)
         return torch.stack((g - self.rate * residual * g, h + self.rate * residual * h), 1)

@@ -26,7 +26,7 @@ class DoubleOverparametrizationState(NamedTuple):
     factors: Float[Tensor, "b *k"]
     parameters: Float[Tensor, "b p"]
     moments: Float[Tensor, "k b p"]
-    code: Float[Tensor, "1 i h w"]
+    code: Float[Tensor, "n i h w"]
     iteration: Int[Tensor, ""]
 
 
@@ -65,7 +65,7 @@ class DoubleOverparametrization:
     def init(
         self, problem: Fidelity, x0: Image, near: DoubleOverparametrizationState | None = None
     ) -> DoubleOverparametrizationState:
-        """The network as it came, or as it is in `near`; x0 gives the size alone."""
+        """The network as it came, or as it is in `near`; s is what x0 misses grossly."""
         require_kind(
             "DoubleOverparametrization",
             "problem",
@@ -75,7 +75,7 @@ class DoubleOverparametrization:
         )
         unknown = x0.flatten(1)[:, 0] * 0 + math.inf
         parameters = self.drawing.parameters(x0) if near is None else near.parameters
-        factors = self.sparse.begin(problem.y)
+        factors = self.sparse.begin(problem.y - problem.operator(x0))
         return DoubleOverparametrizationState(
             x0,
             unknown,
@@ -97,7 +97,7 @@ class DoubleOverparametrization:
         missed = prediction + state.corruption - problem.y
         gradient = pullback(jacobian.adjoint(missed))
         parameters, moments = self.update.update(state.parameters, gradient, state.moments, count)
-        factors = self.sparse.update(state.factors, missed)
+        factors = self.sparse.update(state.factors, missed, count)
         return DoubleOverparametrizationState(
             x,
             ratio(norm(x - state.x), norm(x)),

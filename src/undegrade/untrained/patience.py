@@ -48,12 +48,21 @@ class Patience:
 
     def look(self, iteration: int, state: State, memory: Best) -> tuple[Verdict, Best]:
         """A verdict at every iteration."""
-        score = self.score(iteration, state).to(memory.score)
-        better = score < memory.score
-        best = Best(
-            torch.where(better, score, memory.score),
-            torch.where(better, float(iteration), memory.iteration),
-        )
-        late = iteration - best.iteration >= self.iterations
-        statuses = [Status.OUTWAITED if over else None for over in late.tolist()]
-        return Verdict(statuses, better.tolist()), best
+        return judged(iteration, self.score(iteration, state), memory, self.iterations)
+
+
+def judged(
+    iteration: int, score: PerSample, best: Best, patience: int, *, early: bool = False
+) -> tuple[Verdict, Best]:
+    """What a score says beside the best one so far; early ones are no minima, but worth keeping."""
+    score = score.to(best.score)
+    better = score < best.score
+    newer = better | early
+    best = Best(
+        best.score if early else torch.where(better, score, best.score),
+        torch.where(newer, float(iteration), best.iteration),
+    )
+    late = iteration - best.iteration >= patience
+    return Verdict(
+        [Status.OUTWAITED if over else None for over in late.tolist()], newer.tolist()
+    ), best

@@ -1,0 +1,101 @@
+"""What the shipped learned method makes of a measurement with gross errors of unknown place."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from undegrade.core.image import Image
+from undegrade.core.measurement import Measurement
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.laplace import Laplace
+from undegrade.operators.mask import Mask
+from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.restorers.variational import Variational
+
+# Under an L1 fidelity a feature of constant value goes where weight · perimeter > area: at 2, any
+# narrower than 8 pixels both ways. Less leaves pairs of neighboring corrupted entries.
+_WEIGHT = 2.0
+_GROSS = 0.15  # what total variation may miss: it flattens detail
+_STD = 0.01  # of what the learned method may miss in sound entries
+_ROUNDS, _FOLDS = 3, 4  # a fourth one changes nothing; with two folds predictions are a bit worse
+_WINDOW = 7  # pixels; smaller has too few sound entries at 70 % corruption
+_LEVELS = 64  # bins for the values of corrupted entries
+# Scales of the error that a sound entry may be away, even where corruption is less likely still: an
+# error that is kept costs more than one sound entry in twelve, which their neighbors know too.
+_AWAY = 2.5
+
+
+@torch.no_grad()
+def robust_start(measurement: Measurement) -> Image:
+    """Total variation with an L1 fidelity, then the learned method from what is probably sound.
+
+    Each round predicts every entry of y from the others (four folds), and asks by Bayes' rule
+    whether what it misses is the prediction's error or corruption: the error is Laplacian, of a
+    scale that is learned about each pixel; corruption has a distribution of values and a fraction
+    that are learned from the picture. So neither fraction nor values nor places need be known; salt
+    and pepper gives itself away as it does to a method that is told. It fails for corruption that
+    looks like a part of the scene, such as letters.
+
+    Raises:
+        ValueError: the operator is not linear, or the learned method does not take the picture.
+    """
+    y = measurement.y
+    absolute = replace(measurement, likelihood=Laplace(1.0).to(y))
+    x = Variational(weight=_WEIGHT).restore(absolute).x
+    missed = y - measurement.operator(x)
+    sound, sure = _probability(y, missed, (missed.abs() <= _GROSS).to(y))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(_ROUNDS):
+        fold = torch.randint(_FOLDS, y.shape, generator=generator).to(y.device)
+        missed = y.clone()
+        for out in range(_FOLDS):
+            x = _from(measurement, sure & (fold != out))
+            missed = torch.where(fold == out, y - measurement.operator(x), missed)
+        sound, sure = _probability(y, missed, sound)
+    return _from(measurement, sure)
+
+
+def _from(measurement: Measurement, sound: Tensor) -> Image:
+    """The learned estimate from some of the entries."""
+    y = measurement.y
+    return (
+        RecurrentInference()
+        .restore(
+            Measurement(
+                torch.where(sound, y, torch.zeros_like(y)),
+                Mask(sound.to(y)) @ measurement.operator,
+                Gaussian(_STD).to(y),
+            )
+        )
+        .x
+    )
+
+
+def _probability(y: Tensor, missed: Tensor, sound: Tensor) -> tuple[Tensor, Tensor]:
+    """That an entry is sound, given what a prediction missed there, and whether to rely on it.
+
+    By a few steps of expectation and maximization, from a first guess.
+    """
+    scale, level = missed.abs(), (y.clamp(0, 1) * (_LEVELS - 1)).round().long().flatten(1)
+    for _ in range(3):
+        scale = _mean(missed.abs() * sound) / _mean(sound).clamp(min=1e-3) + _STD
+        error = torch.exp(-missed.abs() / scale) / (2 * scale)
+        corrupted = (1 - sound).flatten(1)
+        share = corrupted.mean(1).clamp(0.01, 0.95)[:, None, None, None]
+        # a thousandth of all: a value that never occurred may occur
+        counts = 1e-3 * corrupted.sum(1, keepdim=True).expand(-1, _LEVELS)
+        counts = counts.scatter_add(1, level, corrupted)
+        density = _LEVELS * counts / counts.sum(1, keepdim=True).clamp(min=1e-6)
+        gross = share * density.gather(1, level).reshape(y.shape)
+        sound = (1 - share) * error / ((1 - share) * error + gross)
+    return sound, (sound > 0.5) & (missed.abs() <= _AWAY * scale)
+
+
+def _mean(v: Tensor) -> Tensor:
+    """The mean about each pixel, over all channels."""
+    side = [min(_WINDOW, n - 1 + n % 2) for n in v.shape[2:]]
+    margin = (side[1] // 2, side[1] // 2, side[0] // 2, side[0] // 2)
+    around = functional.pad(v.mean(1, keepdim=True), margin, mode="replicate")
+    return functional.avg_pool2d(around, side, stride=1)

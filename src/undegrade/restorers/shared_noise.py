@@ -1,0 +1,118 @@
+"""Noise that the channels share, made into noise of each channel's own."""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from undegrade.core.image import Image, PerSample, per_sample, ratio
+from undegrade.core.measurement import Measurement
+from undegrade.core.operator import LinearOperator
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.noise_level import estimate_noise_std
+
+_COLORS = 3
+_SEED = 1618033988  # one that nobody simulates noise with
+_ALIKE = 1 / 255  # channels that differ by less are those of a gray picture
+_OWN = 0.9  # part of the noise level that differences of channels show where noise is their own
+
+
+@final
+class Channelwise(LinearOperator):
+    """An operator on pictures of one channel, on each channel of others by itself.
+
+    Arguments:
+        operator: on (b, 1, h, w).
+        channels: of the pictures.
+    """
+
+    def __init__(self, operator: LinearOperator, channels: int) -> None:
+        super().__init__()
+        self.operator, self.channels = operator, channels
+
+    def forward(self, x: Image) -> Tensor:
+        return torch.cat([self.operator(part) for part in x.chunk(self.channels, 1)], 1)
+
+    def adjoint(self, y: Tensor) -> Image:
+        return torch.cat([self.operator.adjoint(part) for part in y.chunk(self.channels, 1)], 1)
+
+    def initial(self, y: Tensor) -> Image:
+        return torch.cat([self.operator.initial(part) for part in y.chunk(self.channels, 1)], 1)
+
+
+def own_noise(measurement: Measurement) -> PerSample:
+    """σ_C/σ: how much of its noise a channel does not share; 0 in a gray picture, 1 usually.
+
+    With σ the level of every channel, σ_C that of the differences between channels, which is
+    estimated. Texture only makes it larger. 1 where it cannot be told.
+    """
+    y, noise = measurement.y, measurement.likelihood.noise
+    if y.shape[1:2] != (_COLORS,) or y.ndim != 4:
+        return y.new_ones(len(y))
+    precision = noise.precision(y)
+    red, green, blue = y.unbind(1)
+    axes = torch.stack(((red - green) / 2**0.5, (red + green - 2 * blue) / 6**0.5), 1)
+    try:
+        of_color = estimate_noise_std(axes, (precision > 0).all(1, keepdim=True))
+    except ValueError:  # too few entries are seen
+        return y.new_ones(len(y))
+    return ratio(of_color, _level(precision)).clamp(max=1)
+
+
+def is_gray(measurement: Measurement) -> Tensor:
+    """Which samples have three equal channels, and an operator that treats these alike; (b,)."""
+    y, operator = measurement.y, measurement.operator
+    alike = _equal(y)
+    if not bool(alike.any()):
+        return alike
+    x = operator.initial(y)
+    generator = torch.Generator().manual_seed(_SEED)
+    test = torch.rand((1, 1, *x.shape[2:]), generator=generator).to(x).expand_as(x)
+    return alike & _equal(operator(test))
+
+
+def in_color(measurement: Measurement) -> Measurement:
+    """A gray measurement as one of three equal channels, which share their noise."""
+    y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
+    operator = measurement.operator.as_linear("use the variational method")
+    thrice = [1, _COLORS, *(1,) * (y.ndim - 2)]
+    noise = Gaussian(precision.rsqrt().repeat(thrice))
+    return Measurement(y.repeat(thrice), Channelwise(operator, _COLORS), noise)
+
+
+def separated(measurement: Measurement, own: PerSample) -> Measurement:
+    """The same measurement with as much more noise as makes that of its three channels independent.
+
+    A network that was trained on independent noise takes what the channels share for the picture.
+    Of level σ in each channel and σ_C in their differences, noise has σ_L = √(3σ² − 2σ_C²) along
+    (1, 1, 1)/√3. Noise of variance σ_L² − σ_C² is added in the directions of color, so that every
+    direction has σ_L; what is measured of the brightness stays as it is. Three equal channels get
+    noise of √3 σ, of which their mean has σ again.
+
+    Arguments:
+        measurement: its second dimension is three channels, or three groups of as many.
+        own: σ_C/σ. From 0.9 on nothing changes.
+    """
+    own = torch.where(own > _OWN, 1.0, own).square()
+    if bool((own == 1).all()):
+        return measurement
+    y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
+    std = torch.where(precision > 0, precision.rsqrt(), 0)
+    normal = torch.randn(y.shape[1:], generator=torch.Generator().manual_seed(_SEED)).to(y)
+    groups = normal.unflatten(0, (_COLORS, -1))
+    in_colors = (groups - groups.mean(0)).flatten(0, 1)
+    more, in_all = (3 * (1 - own)).sqrt(), (3 - 2 * own).sqrt()
+    noisier = y + per_sample(more, y) * std * in_colors
+    noise = Gaussian(per_sample(in_all, y) * precision.rsqrt())
+    return Measurement(noisier, measurement.operator, noise)
+
+
+def _level(precision: Tensor) -> PerSample:
+    """Root-mean-square deviation of the entries that are seen."""
+    seen = precision > 0
+    total = torch.where(seen, precision.reciprocal(), 0).flatten(1).sum(1)
+    return ratio(total, seen.to(total).flatten(1).sum(1)).sqrt()
+
+
+def _equal(y: Tensor) -> Tensor:
+    return ((y - y[:, :1]).abs() <= _ALIKE).flatten(1).all(1)

@@ -1,0 +1,49 @@
+"""Every number that a method can be given has a range, and what lies outside is refused."""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from undegrade.core.ranges import Range
+from undegrade.learned.schedule import GeometricErrors
+from undegrade.restorers import RESTORERS
+from undegrade.restorers.weight import Discrepancy, UnbiasedRisk
+
+SETTINGS = [*RESTORERS.values(), UnbiasedRisk, Discrepancy, GeometricErrors]
+
+
+def numbers(settings: type[Any]) -> Iterator[tuple[str, Range | None]]:
+    """The numeric fields that users set, with their ranges."""
+    hints = typing.get_type_hints(settings, include_extras=True)
+    for field in dataclasses.fields(settings):
+        hint, found = hints[field.name], None
+        if typing.get_origin(hint) is typing.Annotated:
+            hint, *extra = typing.get_args(hint)
+            found = next((part for part in extra if isinstance(part, Range)), None)
+        numeric = any(kind in (int, float) for kind in (hint, *typing.get_args(hint)))
+        if numeric and typing.get_origin(hint) is not tuple and field.name != "seed":
+            yield field.name, found
+
+
+_NO_NUMBERS = (math.nan, math.inf, -math.inf, 1e39, -1.0)
+CASES = [(kind, name, found) for kind in SETTINGS for name, found in numbers(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name", "found"), CASES)
+def test_every_number_has_a_range_that_is_kept(kind, name, found):
+    assert found is not None, f"{kind.__name__}.{name} needs a range"
+    hints = typing.get_type_hints(kind)
+    whole = int in (hints[name], *typing.get_args(hints[name]))
+    for wrong in (found.least - 1, int(found.most) + 1) if whole else _NO_NUMBERS:
+        with pytest.raises(ValueError, match=f"{name} must be "):
+            kind(**{name: wrong})
+    assert math.isfinite(found.most)
+
+
+def test_a_message_says_what_was_expected_and_what_came():
+    with pytest.raises(ValueError, match=r"^weight must be above 0 and at most 1e[+]12, got 0$"):
+        RESTORERS["variational"](weight=0.0)

@@ -1,0 +1,45 @@
+"""The learned start: gross errors of unknown place, value and fraction."""
+
+import pytest
+import torch
+from skimage import data
+
+import undegrade as ud
+from undegrade.restorers.robust_start import robust_start
+
+
+@pytest.fixture(scope="module")
+def truth() -> torch.Tensor:
+    pixels = torch.from_numpy(data.astronaut()[20:84, 190:254].copy())
+    return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def test_salt_and_pepper_goes_as_if_it_were_told(truth: torch.Tensor) -> None:
+    eta = ud.SaltAndPepper(0.5)
+    y = eta.sample(truth, torch.Generator().manual_seed(1))
+    told = ud.RecurrentInference().restore(ud.Measurement(y, ud.Identity(), eta)).x
+    start = robust_start(ud.Measurement(y))
+    assert float(ud.psnr(start, truth)) > float(ud.psnr(told, truth)) - 1.0
+
+
+def test_random_values_go(truth: torch.Tensor) -> None:
+    draw = torch.Generator().manual_seed(2)
+    where = torch.rand(truth.shape, generator=draw) < 0.3
+    y = torch.where(where, torch.rand(truth.shape, generator=draw), truth)
+    start = robust_start(ud.Measurement(y))
+    assert float(ud.psnr(start, truth)) > float(ud.psnr(y, truth)) + 10
+
+
+def test_a_correction_begins_at_its_picture() -> None:
+    network = ud.SkipNetwork(2 + 3, 3, (3, 4), (1, 1), finish=torch.nn.Identity())
+    code = torch.rand(1, 5, 12, 9)
+    drawn = ud.Correction(network, 3)(code)
+    torch.testing.assert_close(drawn, code[:, 2:].clamp(0.005, 0.995))
+
+
+def test_a_non_linear_operator_is_refused() -> None:
+    y = torch.rand(1, 3, 16, 16)
+    with pytest.raises(ValueError, match="linear"):
+        ud.RobustUntrainedNetwork(iterations=1).restore(
+            ud.Measurement(y, ud.Function(torch.tanh), ud.Gaussian(0.1))
+        )
