@@ -22,10 +22,10 @@ from undegrade.core.solver import advance
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
 from undegrade.learned.schedule import ListedErrors
-from undegrade.restorers.architecture import ARCHITECTURES
+from undegrade.machines.architecture import ARCHITECTURES
+from undegrade.machines.weight_file import load_weights
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS, restored_by
-from undegrade.restorers.weight_file import load_weights
 
 
 def trials(every: int) -> dict[str, list[inverse.Trial]]:

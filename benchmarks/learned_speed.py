@@ -18,8 +18,8 @@ from torch import nn
 
 import undegrade as ud
 from benchmarks import table
+from undegrade.machines.architecture import ARCHITECTURES, Architecture
 from undegrade.networks.residual_cell import ResidualSettings
-from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.recurrent_inference import RecurrentInference, restored_by
 
 

@@ -24,10 +24,10 @@ import torch
 import undegrade as ud
 from benchmarks import table
 from benchmarks.learned_denoising import measured
+from undegrade.machines.weight_file import load_weights, save_weights
 from undegrade.metrics.distortion import psnr
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
-from undegrade.restorers.weight_file import load_weights, save_weights
 from undegrade.training.mixture import Mixture
 from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train

@@ -25,6 +25,7 @@ from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.linear_algebra.least_squares import LeastSquares
+from undegrade.machines.architecture import ARCHITECTURES, Architecture
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
@@ -49,7 +50,6 @@ from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
 from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
-from undegrade.restorers.architecture import ARCHITECTURES, Architecture
 from undegrade.restorers.shared_noise import Channelwise
 from undegrade.solvers.active_set import ActiveSet, inverse_hessian
 from undegrade.solvers.conjugate_gradient import ConjugateGradient

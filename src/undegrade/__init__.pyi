@@ -50,6 +50,9 @@ from .degradations.description import read_description as read_description
 from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
 from .degradations.kernel_file import read_kernel as read_kernel
+from .estimation.weight import Discrepancy as Discrepancy
+from .estimation.weight import UnbiasedRisk as UnbiasedRisk
+from .estimation.weight import WeightRule as WeightRule
 from .evaluation.benchmark import Benchmark as Benchmark
 from .evaluation.benchmark import run_benchmark as run_benchmark
 from .evaluation.report import write_report as write_report
@@ -94,6 +97,9 @@ from .likelihoods.poisson import Poisson as Poisson
 from .likelihoods.rounding import rounded as rounded
 from .likelihoods.salt_and_pepper import SaltAndPepper as SaltAndPepper
 from .linear_algebra.least_squares import LeastSquares as LeastSquares
+from .machines.architecture import ARCHITECTURES as ARCHITECTURES
+from .machines.architecture import Architecture as Architecture
+from .machines.weight_file import load_weights as load_weights
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
 from .metrics.distortion import without_border as without_border
@@ -133,8 +139,6 @@ from .priors.sobolev import Sobolev as Sobolev
 from .priors.tikhonov import Tikhonov as Tikhonov
 from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVariation
 from .priors.total_variation import TotalVariation as TotalVariation
-from .restorers.architecture import ARCHITECTURES as ARCHITECTURES
-from .restorers.architecture import Architecture as Architecture
 from .restorers.automatic import Automatic as Automatic
 from .restorers.automatic import Choice as Choice
 from .restorers.deepinverse import Reconstruction as Reconstruction
@@ -149,10 +153,6 @@ from .restorers.validated import Misfit as Misfit
 from .restorers.validated import hold_out as hold_out
 from .restorers.validated import recorrupt as recorrupt
 from .restorers.variational import Variational as Variational
-from .restorers.weight import Discrepancy as Discrepancy
-from .restorers.weight import UnbiasedRisk as UnbiasedRisk
-from .restorers.weight import WeightRule as WeightRule
-from .restorers.weight_file import load_weights as load_weights
 from .restorers.wiener import Wiener as Wiener
 from .solvers.active_set import ActiveSet as ActiveSet
 from .solvers.active_set import ActiveSetState as ActiveSetState

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,3 +133,39 @@ def test_who_may_import_whom() -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-2000:]
+
+
+def _rooms() -> dict[str, list[Path]]:
+    names = {f.relative_to(SOURCE).parts[0] for f in FILES if f.parent != SOURCE}
+    return {room: [f for f in FILES if f.is_relative_to(SOURCE / room)] for room in names}
+
+
+def test_the_table_of_rooms_says_who_imports_whom() -> None:
+    rows = re.findall(
+        r"^\|[^|]*\| `(\w+)` \| \d+ % \|([^|]*)\|$",
+        (ROOT / "docs" / "design.md").read_text("utf-8"),
+        flags=re.MULTILINE,
+    )
+    said = {room: set(imports.split()) for room, imports in rows}
+    rooms = _rooms()
+    true = {
+        room: {
+            parts[1]
+            for file in files
+            for node in ast.walk(ast.parse(file.read_text("utf-8")))
+            if isinstance(node, ast.ImportFrom) and node.module
+            if (parts := node.module.split("."))[0] == "undegrade" and parts[1:2] != [room]
+            if parts[1] in rooms
+        }
+        for room, files in rooms.items()
+    }
+    assert said == true
+
+
+def test_no_room_is_too_large() -> None:
+    lines = {
+        room: sum(len(f.read_text("utf-8").splitlines()) for f in files)
+        for room, files in _rooms().items()
+    }
+    assert max(lines.values()) <= 0.12 * sum(lines.values())
+    assert lines["core"] <= 1400

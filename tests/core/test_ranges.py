@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from undegrade.core.ranges import Range
+from undegrade.estimation.weight import Discrepancy, UnbiasedRisk
 from undegrade.learned.schedule import GeometricErrors
 from undegrade.restorers import RESTORERS
-from undegrade.restorers.weight import Discrepancy, UnbiasedRisk
 
 SETTINGS = [*RESTORERS.values(), UnbiasedRisk, Discrepancy, GeometricErrors]
 

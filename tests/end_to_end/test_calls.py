@@ -17,6 +17,7 @@ from PIL import Image
 from tests.end_to_end.conftest import Run, scene
 from undegrade.cli.dispatch import COMMANDS
 from undegrade.core.measurement import Measurement
+from undegrade.estimation.weight import Discrepancy
 from undegrade.files.picture import (
     Picture,
     read_image,
@@ -26,7 +27,6 @@ from undegrade.files.picture import (
 )
 from undegrade.metrics.distortion import psnr
 from undegrade.restorers import RESTORERS
-from undegrade.restorers.weight import Discrepancy
 from undegrade.restorers.wiener import Wiener
 
 FAST = "--method variational --iterations 8 --weight 20"

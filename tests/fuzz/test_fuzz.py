@@ -26,8 +26,8 @@ from undegrade.degradations.flags import DegradationFlags
 from undegrade.files.arrays import read_arrays
 from undegrade.files.checkpoint import load_checkpoint, save_checkpoint
 from undegrade.files.picture import read_picture, write_image, write_picture
+from undegrade.machines.weight_file import load_weights
 from undegrade.restorers.recurrent_inference import WEIGHTS
-from undegrade.restorers.weight_file import load_weights
 
 pytestmark = pytest.mark.slow
 SEED = 20261125

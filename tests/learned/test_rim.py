@@ -14,13 +14,13 @@ from undegrade.learned.schedule import GeometricErrors, ListedErrors
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.machines.architecture import ARCHITECTURES
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.parametrizations.pointwise import Affine, Sigmoid
-from undegrade.restorers.architecture import ARCHITECTURES
 
 NOISE = ARCHITECTURES["denoising"].features
 assert isinstance(NOISE, LeastSquaresFeatures)

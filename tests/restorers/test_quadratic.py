@@ -8,6 +8,7 @@ from tests.restorers.test_wiener import clouds, error, measured
 from undegrade.core.image import norm
 from undegrade.core.measurement import Measurement
 from undegrade.core.stopping import Status
+from undegrade.estimation.weight import Discrepancy
 from undegrade.kernels.formulas import gaussian_psf
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
@@ -18,7 +19,6 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.restorers.quadratic import Quadratic
-from undegrade.restorers.weight import Discrepancy
 
 
 def test_it_solves_the_normal_equations():

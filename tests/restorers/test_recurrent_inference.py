@@ -16,6 +16,14 @@ from undegrade.learned.schedule import ListedErrors
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
 from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
+from undegrade.machines.architecture import (
+    ARCHITECTURES,
+    Architecture,
+    architecture_from_json,
+    architecture_to_json,
+)
+from undegrade.machines.weight_file import digest, load_weights, save_weights
+from undegrade.machines.weight_format_1 import read_design
 from undegrade.metrics.distortion import psnr
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
@@ -26,12 +34,6 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.operators.turn import TURNS, Turn
 from undegrade.parametrizations.pointwise import Affine
-from undegrade.restorers.architecture import (
-    ARCHITECTURES,
-    Architecture,
-    architecture_from_json,
-    architecture_to_json,
-)
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.recurrent_inference import (
     WEIGHTS,
@@ -39,8 +41,6 @@ from undegrade.restorers.recurrent_inference import (
     restored_by,
     shipped,
 )
-from undegrade.restorers.weight_file import digest, load_weights, save_weights
-from undegrade.restorers.weight_format_1 import read_design
 
 CELL = MultiscaleSettings(widths=(4, 6), middle=1)
 SMALL = dataclasses.replace(ARCHITECTURES["denoising"], cell=CELL)

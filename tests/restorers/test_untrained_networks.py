@@ -1,12 +1,15 @@
 """Untrained networks as methods: on small pictures, a few hundred iterations of a thin network."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 import undegrade as ud
+from undegrade.machines.skip_drawing import bytes_needed
 from undegrade.restorers import skip_drawing
-from undegrade.restorers.skip_drawing import bytes_needed
 
 THIN = (8, 12, 16)
 
@@ -58,14 +61,21 @@ def test_noise_and_blur_under_any_loss(truth, loss):
 
 def test_it_stops_where_the_pictures_vary_least_and_keeps_that_one(truth):
     y = ud.Gaussian(0.1).sample(truth, torch.Generator().manual_seed(6))
-    method = ud.UntrainedNetwork(widths=THIN, iterations=600, patience=60)
-    result = method.restore(measured(y))
-    variance = [float(record.values["variance"]) for record in result.trace]
+    drawn = list[Tensor]()
+
+    def observe(iteration: int, state: Any) -> dict[str, Tensor]:
+        del iteration
+        drawn.append(state.inner.x)
+        return {}
+
+    method = ud.UntrainedNetwork(widths=THIN, iterations=600, window=30, patience=60)
+    result = method.restore(measured(y), observe=(observe,))
+    last = [torch.stack(drawn[k - 30 : k]) for k in range(30, len(drawn) + 1)]
+    variance = [float(pictures.var(0, correction=0).mean()) for pictures in last]
+    best = 30 + min(range(len(variance)), key=variance.__getitem__)
     assert result.status == (ud.Status.OUTWAITED,)
-    assert len(variance) == result.iterations[0] < 600
-    best = 99 + min(range(len(variance[99:])), key=variance[99:].__getitem__)
-    assert len(variance) - 1 - best == 60
-    again = ud.UntrainedNetwork(widths=THIN, iterations=best + 1, patience=600)
+    assert result.iterations == (len(drawn),) == (best + 60,)
+    again = replace(method, iterations=best, patience=600)
     assert torch.equal(again.restore(measured(y)).state.x, result.x)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import undegrade as ud
-from undegrade.restorers.weight import Path, search_minimum, search_root
+from undegrade.estimation.weight import Path, search_minimum, search_root
 
 
 def picture(side: int = 64) -> Tensor:
@@ -59,10 +59,10 @@ def test_the_chosen_weight_is_nearly_the_best(name):
     m = measured(A, eta, x)
     chosen = ud.Variational().choose_weight(m, A.initial(m.y))
     scores = [
-        float(ud.psnr(ud.Variational(weight=float(chosen) * f).restore(m).x, x))
-        for f in (0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
+        float(ud.psnr(ud.Variational(weight=float(chosen) * f, tolerance=1e-3).restore(m).x, x))
+        for f in (0.4, 0.65, 1.0, 1.6)
     ]
-    assert scores[3] > max(scores) - 0.35
+    assert scores[2] > max(scores) - 0.35
 
 
 def test_the_discrepancy_principle_fits_to_the_noise():
@@ -85,7 +85,7 @@ def test_a_larger_weight_smooths_more():
 @pytest.mark.parametrize("name", ["denoising", "blur", "outliers"])
 def test_a_batch_is_its_members(name):
     A, eta, _ = PROBLEMS[name]
-    x = picture(48).double()
+    x = picture(32).double()
     both = torch.cat((x, x.flip(-1).square()))
     m = measured(A, eta, both)
     together = ud.Variational().restore(m)
@@ -180,7 +180,10 @@ class _NoDouble(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("method", [ud.Variational(iterations=3), ud.Quadratic(iterations=3)])
+@pytest.mark.parametrize(
+    "method",
+    [ud.Variational(iterations=3, rule=ud.UnbiasedRisk(evaluations=3)), ud.Quadratic(iterations=3)],
+)
 def test_a_chosen_weight_asks_for_no_double_precision(method):
     y = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with _NoDouble():

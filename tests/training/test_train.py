@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 
 from undegrade.files.checkpoint import load_checkpoint
 from undegrade.learned.gradient_features import GradientSettings
+from undegrade.machines.architecture import ARCHITECTURES, Architecture
+from undegrade.machines.weight_file import load_weights
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
-from undegrade.restorers.architecture import ARCHITECTURES, Architecture
-from undegrade.restorers.weight_file import load_weights
 from undegrade.training.mixture import Mixture
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum, orthogonalized
 from undegrade.training.pictures import read_pictures

@@ -9,10 +9,10 @@ from typing import Any
 import docstring_parser
 
 from undegrade.cli.parsing import flags_from, look_up, parse
+from undegrade.estimation.weight import RULES
 from undegrade.kernels import arguments, formulas
 from undegrade.likelihoods import noises
 from undegrade.restorers import restorers
-from undegrade.restorers.weight import RULES
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from undegrade.cli.failure import unknown
-from undegrade.restorers.weight import RULES, WeightRule
+from undegrade.estimation.weight import RULES, WeightRule
 
 T = TypeVar("T")
 _VALUES = ConstructorRegistry()

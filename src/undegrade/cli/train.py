@@ -9,7 +9,7 @@ from tyro import conf
 
 from undegrade.cli.parsing import look_up, parse, taken
 from undegrade.cli.progress import Bar
-from undegrade.restorers.architecture import ARCHITECTURES
+from undegrade.machines.architecture import ARCHITECTURES
 from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 

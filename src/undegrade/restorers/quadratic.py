@@ -13,12 +13,12 @@ from undegrade.core.objective import Objective
 from undegrade.core.ranges import COUNT, POSITIVE, TOLERANCE, check_ranges
 from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import until
+from undegrade.estimation.weight import UnbiasedRisk, WeightRule, path
 from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.priors.box import NONNEGATIVE, Box
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.lbfgs import LBFGS
 

@@ -18,12 +18,12 @@ from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.rim import RIM, RIMState
+from undegrade.machines.weight_file import load_weights
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.nominal import nominal
 from undegrade.restorers.shared_noise import in_color, is_gray, own_noise, separated
-from undegrade.restorers.weight_file import load_weights
 
 WEIGHTS = Path(__file__).parent / "weights"
 DENOISING, UNIVERSAL = "denoising", "universal"

@@ -25,6 +25,7 @@ _LEVELS = 64  # bins for the values of corrupted entries
 # Scales of the error that a sound entry may be away, even where corruption is less likely still: an
 # error that is kept costs more than one sound entry in twelve, which their neighbors know too.
 _AWAY = 2.5
+_SURE = 0.99  # beyond doubt however large the error: a value that corruption hardly ever has
 
 
 @torch.no_grad()
@@ -84,13 +85,13 @@ def _probability(y: Tensor, missed: Tensor, sound: Tensor) -> tuple[Tensor, Tens
         error = torch.exp(-missed.abs() / scale) / (2 * scale)
         corrupted = (1 - sound).flatten(1)
         share = corrupted.mean(1).clamp(0.01, 0.95)[:, None, None, None]
-        # a thousandth of all: a value that never occurred may occur
-        counts = 1e-3 * corrupted.sum(1, keepdim=True).expand(-1, _LEVELS)
+        # hardly any: a value that never occurred may occur, but detail is not taken for it
+        counts = 1e-5 * corrupted.sum(1, keepdim=True).expand(-1, _LEVELS)
         counts = counts.scatter_add(1, level, corrupted)
         density = _LEVELS * counts / counts.sum(1, keepdim=True).clamp(min=1e-6)
         gross = share * density.gather(1, level).reshape(y.shape)
         sound = (1 - share) * error / ((1 - share) * error + gross)
-    return sound, (sound > 0.5) & (missed.abs() <= _AWAY * scale)
+    return sound, (sound > _SURE) | ((sound > 0.5) & (missed.abs() <= _AWAY * scale))
 
 
 def _mean(v: Tensor) -> Tensor:

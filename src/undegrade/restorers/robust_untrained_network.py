@@ -12,11 +12,11 @@ from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import Precision
+from undegrade.machines.skip_drawing import skip_drawing
 from undegrade.networks.skip import Padding
 from undegrade.restorers.continued import solve_continued
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.robust_start import robust_start
-from undegrade.restorers.skip_drawing import skip_drawing
 from undegrade.restorers.untrained_network import watched
 from undegrade.untrained.averaged import Averaged, AveragedState
 from undegrade.untrained.difference_of_squares import HyperbolicMirror, rate_of_delay

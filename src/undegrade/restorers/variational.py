@@ -17,13 +17,13 @@ from undegrade.core.operator import Operator
 from undegrade.core.ranges import COUNT, POSITIVE, TOLERANCE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, Solver, advance, solve
 from undegrade.core.stopping import State, Stop, until
+from undegrade.estimation.weight import UnbiasedRisk, WeightRule, path
 from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.linear_algebra.probes import random_signs
 from undegrade.priors.box import NONNEGATIVE, Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.weight import UnbiasedRisk, WeightRule, path
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual

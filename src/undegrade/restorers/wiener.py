@@ -13,6 +13,7 @@ from undegrade.core.operator import LinearOperator, Operator
 from undegrade.core.ranges import COUNT, TOLERANCE, Range, check_ranges
 from undegrade.core.solver import Observer, Result, solve
 from undegrade.core.stopping import until
+from undegrade.estimation.spectrum import image_spectrum
 from undegrade.linear_algebra.conjugate_gradient import (
     SystemState,
     conjugate_gradient_step,
@@ -20,7 +21,6 @@ from undegrade.linear_algebra.conjugate_gradient import (
 from undegrade.linear_algebra.probes import impulse_response, random_signs
 from undegrade.operators.convolution import fast_size
 from undegrade.restorers.initial import complete, first_estimate
-from undegrade.restorers.spectrum import image_spectrum
 
 _MORE_NOISE = (10.0, 100.0, 1e3, 1e4)  # times the noise that there is
 

@@ -20,9 +20,9 @@ from undegrade.files.checkpoint import (
 from undegrade.files.tables import append_row
 from undegrade.learned.autocast_cell import Precision, computing_dtype
 from undegrade.learned.rim import RIM
-from undegrade.restorers.architecture import Architecture, architecture_to_json
+from undegrade.machines.architecture import Architecture, architecture_to_json
+from undegrade.machines.weight_file import load_weights, save_weights
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.weight_file import load_weights, save_weights
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum
 from undegrade.training.pictures import Pictures, read_pictures
 from undegrade.training.settings import TrainingSettings

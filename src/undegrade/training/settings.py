@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final
 
-from undegrade.restorers.architecture import Architecture
+from undegrade.machines.architecture import Architecture
 from undegrade.training.mixture import Mixture
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from undegrade.files.atomic import replacing
 from undegrade.learned.rim import RIM
-from undegrade.restorers import weight_format_1
-from undegrade.restorers.architecture import (
+from undegrade.machines import weight_format_1
+from undegrade.machines.architecture import (
     Architecture,
     architecture_from_json,
     architecture_to_json,

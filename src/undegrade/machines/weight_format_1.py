@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from undegrade.restorers.architecture import (
+from undegrade.machines.architecture import (
     ARCHITECTURES,
     Architecture,
     architecture_from_json,

@@ -8,11 +8,11 @@ from undegrade.learned.gradient_features import GradientSettings
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
 from undegrade.learned.schedule import GeometricErrors, ListedErrors
+from undegrade.machines.schema import from_json, to_json
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.parametrizations.pointwise import Affine, Sigmoid
-from undegrade.restorers.schema import from_json, to_json
 
 
 @final
