@@ -1,4 +1,4 @@
-.PHONY: demo test check laws fuzz bench weights weights-status interop format clean
+.PHONY: demo test lint check fuzz bench weights weights-status interop format clean
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN := .venv/bin
 
@@ -13,9 +13,11 @@ demo: .venv/installed        ## degrade and restore a photograph; writes demo/re
 test: .venv/installed        ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-check: .venv/installed       ## style, types, contracts and the fast tests, within two minutes
+lint: .venv/installed        ## style, who may import whom, types
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
 	$(BIN)/pyright
+
+check: lint                  ## the same and the fast tests, within two minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m 'not slow' tests/laws tests/architecture tests/core
 
 fuzz: .venv/installed         ## ten thousand damaged inputs within two minutes

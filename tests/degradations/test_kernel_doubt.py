@@ -68,9 +68,9 @@ def test_a_level_of_noise_in_gray_levels_is_told():
 
 def test_what_is_left_unexplained_is_counted_in_noise():
     x = clouds(2, 3, 24, 24)
-    noise = ud.Gaussian(torch.tensor([0.01, 0.02]).double())
+    noise = ud.Gaussian(torch.tensor([0.1, 0.2]).double())
     y = noise.sample(x, torch.Generator().manual_seed(0))
-    wrong = ud.Measurement(y, ud.Identity(), ud.Gaussian(0.005))
+    wrong = ud.Measurement(y, ud.Identity(), ud.Gaussian(0.05))
     torch.testing.assert_close(
         misfit(wrong, x), torch.tensor([2.0, 4.0]).double(), rtol=0.05, atol=0
     )

@@ -195,7 +195,7 @@ def test_completion(run: Run, tmp_path: Path) -> None:
     script = tmp_path / "undegrade.bash"
     script.write_text(run("completion bash")[1])
     for words, expected in [
-        (["undegrade", "re"], "restore"),
+        (["undegrade", "res"], "restore"),
         (["undegrade", "restore", "--refer"], "--reference"),
         (["undegrade", "restore", "--method", "wie"], "wiener"),
     ]:
@@ -385,3 +385,12 @@ def test_an_interruption_leaves_what_is_done(
     assert "out/1-wiener.png" in out
     assert _names(folder / "out") == {"1-wiener.png", "1-wiener.png.csv", "settings.json"}
     assert read_image(folder / "out" / "1-wiener.png").shape == (1, 3, 1, 1)
+
+
+def test_groups_of_options_are_titled_in_words(run: Run) -> None:
+    status, said, _ = run("restore --help --method wiener")
+    assert status == 0
+    assert "known options" not in said
+    assert "settings options" not in said
+    assert "─ what is known of the degradation ─" in said
+    assert "─ settings of the method ─" in said

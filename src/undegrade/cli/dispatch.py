@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from undegrade.cli.failure import FAILED, INTERRUPTED, say, unknown
+from undegrade.cli.interruption import interruption
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,27 @@ COMMANDS = {
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status: 0, 2 for a failure, 130 after Ctrl-C."""
     args = sys.argv[1:] if args is None else args
+    with interruption:
+        try:
+            return _told(args)
+        except BaseException as error:
+            if not interruption.happened and not isinstance(error, KeyboardInterrupt):
+                raise
+            said = str(error) if isinstance(error, KeyboardInterrupt) else ""
+            sys.stderr.write(f"undegrade: interrupted{'; ' if said else ''}{said}\n")
+            return INTERRUPTED
+
+
+def _told(args: Sequence[str]) -> int:
+    """Run a command, and tell in one line what failed."""
     try:
         return _dispatch(args)
-    except KeyboardInterrupt as interruption:
-        how = f"; {interruption}" if str(interruption) else ""
-        sys.stderr.write(f"undegrade: interrupted{how}\n")
-        return INTERRUPTED
     except BrokenPipeError:  # such as `undegrade methods | head`
         sys.stderr.close()
         return FAILED
     except (ValueError, OSError, MemoryError) as error:
+        if interruption.happened:
+            raise
         say(error)
         return FAILED
 

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -73,14 +74,34 @@ def parse(form: Callable[..., T], command: str, args: Sequence[str], default: T 
         SystemExit: help was asked for and printed.
     """
     complaint = io.StringIO()
+    page = io.BytesIO()
+    asked = io.TextIOWrapper(page, encoding=sys.stdout.encoding, write_through=True)
     start: Any = tyro.MISSING_NONPROP if default is None else default
     try:
-        with contextlib.redirect_stderr(complaint), _VALUES:
+        with contextlib.redirect_stderr(complaint), contextlib.redirect_stdout(asked), _VALUES:
             return tyro.cli(form, prog=f"undegrade {command}", args=list(args), default=start)
     except SystemExit as stop:
         if not stop.code:
+            sys.stdout.write(_titled(page.getvalue().decode(asked.encoding)))
             raise
         raise ValueError(f"{_condensed(complaint.getvalue())} (see {command} --help)") from stop
+
+
+# Groups of options: tyro names them after fields.
+_TITLES = {
+    "known options": "what is known of the degradation",
+    "settings options": "settings of the method",
+    "reading options": "how the files are read",
+    "mixture options": "what the training shows",
+}
+
+
+def _titled(text: str) -> str:
+    """Help whose groups have their names in words."""
+    for name, words in _TITLES.items():
+        missing = "─" * (len(words) - len(name))
+        text = text.replace(f"─ {name} {missing}", f"─ {words} ")
+    return text
 
 
 def _condensed(box: str) -> str:

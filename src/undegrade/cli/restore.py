@@ -13,6 +13,7 @@ from tyro import conf
 from undegrade.cli.degrade import refuse_overwriting
 from undegrade.cli.failure import FAILED, say
 from undegrade.cli.inputs import Source, find_sources
+from undegrade.cli.interruption import interruption
 from undegrade.cli.methods import method_class, read_method, settings_of
 from undegrade.cli.parsing import parse
 from undegrade.cli.progress import Bar
@@ -125,6 +126,8 @@ def restore(task: Task, sources: Sequence[Source], folder: Path) -> int:
                 for done in restored(task, source, bar):
                     sys.stdout.write(told(results.add(done), done))
             except (ValueError, RuntimeError, MemoryError) as error:
+                if interruption.happened:  # of an import, and so not about this picture
+                    raise
                 say(error, source.path)
                 failed = True
     sections = results.sections()

@@ -127,13 +127,13 @@ class Results:
             "trace": f"{output}.csv",
             "reference": None if reference is None else self._seen(reference),
             "known": done.known.source,
-            "notes": list(done.notes),
             "samples": {
                 "type": done.picture.form.dtype,
                 "black": done.picture.form.levels.black,
                 "white": done.picture.form.levels.white,
             },
             "noise": noise_in_words(done.likelihood),
+            "notes": list(done.notes),
             "method": r.method,
             "parts": {
                 part: (done.source.place / self._part(done.source.path, r.method, part)).as_posix()
@@ -186,6 +186,7 @@ class _Sections(Sequence[Section]):
         first = entries[0]
         blur = degradation_from(first["degradation"]).blur
         known = dict.fromkeys(f"Known: {e['known']}; {e['noise']}" for e in entries)
+        known |= dict.fromkeys(note for e in entries for note in e.get("notes", []))
         references = [
             e["reference"]
             for e in entries

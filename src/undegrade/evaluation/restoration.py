@@ -15,6 +15,7 @@ from undegrade.core.stopping import State, Status
 from undegrade.metrics.distortion import psnr, ssim
 
 _LEAST_FOR_SSIM = 11
+_GRAY_LEVEL = 1 / 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +62,15 @@ class Restoration:
 
 
 def misfit(measurement: Measurement, x: Image) -> PerSample:
-    """√(mean w(φ(x) − y)²) over the entries that are seen, w = 1/variance: about 1 at best."""
+    """√(mean (φ(x) − y)²/(variance + a gray level²)) over the entries that are seen.
+
+    About 1 where everything is right, and less where noise is below a gray level of 8 bits: there
+    a method's own error is larger, and nobody sees it.
+    """
     y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
     seen = precision > 0
-    squares = torch.where(seen, precision * (measurement.operator(x) - y).square(), 0)
+    squares = (measurement.operator(x) - y).square() / (precision.reciprocal() + _GRAY_LEVEL**2)
+    squares = torch.where(seen, squares, 0)
     return ratio(squares.flatten(1).sum(1), seen.to(y).flatten(1).sum(1)).sqrt()
 
 

@@ -173,6 +173,6 @@ def _watched(
     )
 
 
-def _center(x: Image, side: int) -> Image:
+def _center(x: Image, side: int) -> torch.Tensor:
     top, left = (max(math.floor((n - side) / 2), 0) for n in x.shape[2:])
     return x[..., top : top + side, left : left + side].contiguous()

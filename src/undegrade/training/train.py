@@ -53,7 +53,10 @@ def train(settings: TrainingSettings, watch: Sequence[Watch] = ()) -> Path:
 
 def launch(settings: TrainingSettings) -> "Fabric":
     """Lightning's Fabric for the devices of these settings, launched."""
-    from lightning_fabric import Fabric
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise ValueError("training needs more: pip install 'undegrade[train]'") from error
 
     fabric = Fabric(
         accelerator=settings.accelerator,
