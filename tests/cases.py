@@ -13,12 +13,15 @@ from undegrade.bilevel.lower_level import LowerLevel
 from undegrade.bilevel.maid import MAID, BarzilaiBorwein
 from undegrade.bilevel.optimality import ProximalStep
 from undegrade.bilevel.problem import Bilevel
+from undegrade.bilevel.warm_started import WarmStarted
 from undegrade.core.functional import Functional
 from undegrade.core.likelihood import Likelihood, NoiseModel
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.operator import LinearOperator, Operator
+from undegrade.core.reparametrized import Reparametrized
 from undegrade.core.solver import Solver
 from undegrade.core.stopping import until
+from undegrade.kernels.negative_log_evidence import NegativeLogEvidence
 from undegrade.learned.rim import RIM
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
@@ -41,6 +44,7 @@ from undegrade.operators.mask import Mask
 from undegrade.operators.physics import LinearPhysics, from_physics
 from undegrade.operators.sensing import Sensing
 from undegrade.operators.turn import Turn
+from undegrade.parametrizations.simplex import Simplex
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
 from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
@@ -320,6 +324,16 @@ def _experts() -> FieldsOfExperts:
 
 
 FUNCTIONALS: dict[str, FunctionalCase] = {
+    "evidence of kernels": FunctionalCase(
+        lambda r: NegativeLogEvidence(
+            uniform(2, 1, 40, 44)[r].cumsum(-1), uniform(2, seed=4)[r], (1, 3, 5)
+        ),
+        (2, 1, 3, 5),
+        low=0.1,
+    ),
+    "kernels of sum 1": FunctionalCase(
+        lambda r: Reparametrized(Sobolev(_psf(2, 1, 3, 5)[r]), Simplex()), (2, 1, 3, 5), low=0.2
+    ),
     "box": _same(Box(0.2, 0.7), low=0.3),
     "positive": _same(Box(0.0, math.inf), 2, 1, 4, 5, low=0.1),
     "tikhonov": _same(Tikhonov()),
@@ -578,6 +592,10 @@ BILEVEL: dict[str, BilevelCase] = {
     "matrix and weight": BilevelCase(_matrix_learned, (2, 8, 7)),
 }
 
+WARM_STARTED: dict[str, WarmStarted] = {
+    "quasi-Newton": WarmStarted(LBFGS(memory=4)),
+    "gradient descent": WarmStarted(GradientDescent()),
+}
 BILEVEL_SOLVERS: dict[str, MAID] = {
     "maid": MAID(step_size=1e-2),
     "accelerated": MAID(step_size=1e-2, steps=BarzilaiBorwein(), memory=0.85),

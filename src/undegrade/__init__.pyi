@@ -14,6 +14,8 @@ from .bilevel.optimality import ProximalStep as ProximalStep
 from .bilevel.optimality import Stationarity as Stationarity
 from .bilevel.optimality import System as System
 from .bilevel.problem import Bilevel as Bilevel
+from .bilevel.warm_started import WarmStarted as WarmStarted
+from .bilevel.warm_started import WarmStartedState as WarmStartedState
 from .core.functional import Composite as Composite
 from .core.functional import Convex as Convex
 from .core.functional import Functional as Functional
@@ -31,6 +33,7 @@ from .core.objective import Objective as Objective
 from .core.operator import LinearOperator as LinearOperator
 from .core.operator import Operator as Operator
 from .core.parametrization import Parametrization as Parametrization
+from .core.reparametrized import Reparametrized as Reparametrized
 from .core.solver import Observer as Observer
 from .core.solver import Record as Record
 from .core.solver import Result as Result
@@ -77,6 +80,7 @@ from .kernels.evidence import kernel_evidence as kernel_evidence
 from .kernels.formulas import disk_psf as disk_psf
 from .kernels.formulas import gaussian_psf as gaussian_psf
 from .kernels.formulas import motion_psf as motion_psf
+from .kernels.negative_log_evidence import NegativeLogEvidence as NegativeLogEvidence
 from .kernels.reduction import reduction_psf as reduction_psf
 from .kernels.super_resolution import super_resolution_psf as super_resolution_psf
 from .learned.features import Shown as Shown
@@ -127,6 +131,7 @@ from .operators.physics import from_physics as from_physics
 from .operators.sensing import Sensing as Sensing
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid
+from .parametrizations.simplex import Simplex as Simplex
 from .priors.box import Box as Box
 from .priors.elastic_net import ElasticNet as ElasticNet
 from .priors.fields_of_experts import FieldsOfExperts as FieldsOfExperts
@@ -139,6 +144,7 @@ from .priors.sobolev import Sobolev as Sobolev
 from .priors.tikhonov import Tikhonov as Tikhonov
 from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVariation
 from .priors.total_variation import TotalVariation as TotalVariation
+from .restorers.analytic_deep_prior import AnalyticDeepPrior as AnalyticDeepPrior
 from .restorers.automatic import Automatic as Automatic
 from .restorers.automatic import Choice as Choice
 from .restorers.deepinverse import Reconstruction as Reconstruction

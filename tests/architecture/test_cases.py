@@ -12,6 +12,7 @@ from tests.cases import (
     OPERATORS,
     SOLVERS,
     UNTRAINED,
+    WARM_STARTED,
 )
 from undegrade.core.functional import Functional
 from undegrade.core.likelihood import Likelihood
@@ -26,7 +27,7 @@ HELD = {
     Functional: {type(m) for case in FUNCTIONALS.values() for m in case.functional.modules()}
     | {type(case.problem) for case in BILEVEL.values()},
     Solver: {type(case.solver) for case in (*SOLVERS.values(), *UNTRAINED.values())}
-    | {type(s) for s in (*LEARNED.values(), *BILEVEL_SOLVERS.values())},
+    | {type(s) for s in (*LEARNED.values(), *BILEVEL_SOLVERS.values(), *WARM_STARTED.values())},
     Restorer: set(RESTORERS.values()),
 }
 

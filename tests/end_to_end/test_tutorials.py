@@ -8,8 +8,14 @@ from pathlib import Path
 import pytest
 
 TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("*.py"))
-SMALL = {"train_a_rim.py": ["--minutes", "0.01"]}
-WRITTEN = {"train_a_rim.py": {"measured.png", "step1.png", "step2.png"}}
+SMALL = {
+    "train_a_rim.py": ["--minutes", "0.01"],
+    "remove_gross_corruption.py": ["--iterations", "9", "--size", "48"],
+}
+WRITTEN = {
+    "train_a_rim.py": {"measured.png", "step1.png", "step2.png"},
+    "remove_gross_corruption.py": {"corrupted.png", "restored.png", "removed.png"},
+}
 
 
 @pytest.mark.parametrize("script", TUTORIALS, ids=lambda path: path.stem)

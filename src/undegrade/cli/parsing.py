@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -101,6 +102,8 @@ def _titled(text: str) -> str:
     for name, words in _TITLES.items():
         missing = "─" * (len(words) - len(name))
         text = text.replace(f"─ {name} {missing}", f"─ {words} ")
+        # where boxes cannot be printed, titles stand alone
+        text = re.sub(rf"(?m)^(\W*){name}(\W*)$", rf"\1{words}\2", text)
     return text
 
 

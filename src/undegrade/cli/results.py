@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final, overload
 
+import numpy as np
 import torch
 
 from undegrade.cli.inputs import SETTINGS, Source, read_entries
@@ -20,6 +21,7 @@ from undegrade.core.stopping import Status
 from undegrade.degradations.description import degradation_from, description_of
 from undegrade.evaluation.restoration import Restoration, Score
 from undegrade.evaluation.section import Section, noise_in_words
+from undegrade.files.arrays import read_arrays
 from undegrade.files.atomic import appearing_in
 from undegrade.files.picture import Picture, write_picture
 from undegrade.files.tables import read_rows, write_settings, write_trace
@@ -102,6 +104,10 @@ class Results:
                 file = self._part(done.source.path, done.restoration.method, part)
                 write_picture(temporary / file, done.picture.with_pixels(x.clamp(0, 1)))
             write_trace(temporary / f"{name}.csv", done.restoration.trace)
+            if done.restoration.kernel is not None:
+                np.save(
+                    temporary / f"{name}.kernel.npy", done.restoration.kernel.squeeze(0).numpy()
+                )
             write_settings(
                 self.folder / SETTINGS if place != Path() else temporary / SETTINGS,
                 {
@@ -125,6 +131,7 @@ class Results:
             "input": self._seen(done.source.path),
             "output": output,
             "trace": f"{output}.csv",
+            "kernel": None if r.kernel is None else f"{output}.kernel.npy",
             "reference": None if reference is None else self._seen(reference),
             "known": done.known.source,
             "samples": {
@@ -186,7 +193,7 @@ class _Sections(Sequence[Section]):
         first = entries[0]
         blur = degradation_from(first["degradation"]).blur
         known = dict.fromkeys(f"Known: {e['known']}; {e['noise']}" for e in entries)
-        known |= dict.fromkeys(note for e in entries for note in e.get("notes", []))
+        known |= dict.fromkeys(n[:1].upper() + n[1:] for e in entries for n in e.get("notes", []))
         references = [
             e["reference"]
             for e in entries
@@ -207,6 +214,12 @@ class _Sections(Sequence[Section]):
         reading = Reading(black=said["black"], white=said["white"], largest=_ANY_SIZE)
         return reading.beside(self._folder / file, said["type"])
 
+    def _kernel(self, name: str | None) -> torch.Tensor | None:
+        path = self._folder / (name or "")
+        if name is None or not path.exists():
+            return None
+        return torch.from_numpy(read_arrays(path)[0].astype(np.float32))
+
     def _restoration(self, entry: Entry) -> Restoration:
         return Restoration(
             method=entry["method"],
@@ -219,6 +232,7 @@ class _Sections(Sequence[Section]):
             chosen=entry["chosen"],
             command=entry["command"],
             file=entry["output"],
+            kernel=self._kernel(entry.get("kernel")),
             parts=self._pictures("parts", entry),
             along={int(k): x for k, x in self._pictures("along", entry).items()},
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
+from torch import Tensor
 
 from undegrade.core.above import above
 from undegrade.core.image import PerSample, Vector, select
@@ -47,8 +48,8 @@ class Result(Generic[S]):
     """The iterate that was kept, and how it was reached; status and iterations are per sample.
 
     `chosen` has what the method decided by itself, such as the weight of its prior; `parts` what it
-    found beside x in the same units, such as the corruption that it took out; x0 is where the
-    iteration began.
+    found beside x in the same units, such as the corruption that it took out; `kernel` (b c kh kw)
+    what a method that corrects the blur ended with; x0 is where the iteration began.
     """
 
     x: Vector
@@ -59,6 +60,7 @@ class Result(Generic[S]):
     trace: tuple[Record, ...] = field(default=(), repr=False)
     chosen: Mapping[str, PerSample] = field(default_factory=dict[str, PerSample])
     x0: Vector | None = field(default=None, repr=False)
+    kernel: Tensor | None = field(default=None, repr=False)
     parts: Mapping[str, Vector] = field(default_factory=dict[str, Vector], repr=False)
 
     def _repr_html_(self) -> str:

@@ -1,11 +1,12 @@
 """One self-contained page that shows what restorations did, and how well."""
 
 import importlib.resources
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from undegrade.core.image import Image
@@ -117,7 +118,7 @@ def _view(section: Section, colors: Mapping[str, int], pixels: int) -> Mapping[s
         "before": before,
         "best": best.method,
         "thumbnail": data_uri(best.x, _THUMBNAIL),
-        "kernel": None if section.kernel is None else _kernel(section.kernel),
+        "kernels": list(_kernels(section)),
         "panes": [_pane(name, x, found, detail, pixels) for name, x, found in pictures],
         "rows": [_Row(restoration=r, color=colors[r.method]) for r in section.restorations],
         "charts": _charts(section.restorations, colors),
@@ -141,11 +142,40 @@ def _pane(name: str, x: Image, found: Score, detail: tuple[float, float], pixels
     return _Pane(name=name, source=data_uri(x, pixels), crop=crop, score=found)
 
 
-def _kernel(kernel: Tensor) -> tuple[str, str]:
-    """Its size in words, and its picture, white at its largest value."""
-    shown = kernel.reshape(1, 1, *kernel.shape[-2:]).clamp(min=0)
-    height, width = shown.shape[2:]
-    return f"{height}×{width}", data_uri(shown / shown.max().clamp(min=1e-12), _MOST_PIXELS)
+def _kernels(section: Section) -> Iterator[tuple[str, str]]:
+    """What they are with their size, and their pictures: the given one, corrected ones, changes."""
+    if section.kernel is not None:
+        yield f"kernel, {_size(section.kernel)}", _kernel(section.kernel)
+    for r in section.restorations:
+        if r.kernel is not None:
+            yield f"kernel of {r.method}, {_size(r.kernel)}", _kernel(r.kernel)
+            if section.kernel is not None:
+                yield "what it adds (bright) and takes", _change(r.kernel, section.kernel)
+
+
+def _size(kernel: Tensor) -> str:
+    return f"{kernel.shape[-2]}×{kernel.shape[-1]}"
+
+
+def _kernel(kernel: Tensor) -> str:
+    """White at its largest value; colors for its channels."""
+    shown = kernel.reshape(1, -1, *kernel.shape[-2:])[:, :3].clamp(min=0)
+    return data_uri(shown / shown.max().clamp(min=1e-12), _MOST_PIXELS)
+
+
+def _change(new: Tensor, old: Tensor) -> str:
+    """The difference of the mean kernels, middle on middle: gray where there is none."""
+    planes = [k.reshape(-1, *k.shape[-2:]).mean(0) for k in (new, old)]
+    room = [max(n, m) for n, m in zip(planes[0].shape, planes[1].shape, strict=True)]
+    wide = [_in_the_middle(plane, room) for plane in planes]
+    change = wide[0] - wide[1]
+    shown = 0.5 + 0.5 * change / change.abs().max().clamp(min=1e-12)
+    return data_uri(shown[None, None], _MOST_PIXELS)
+
+
+def _in_the_middle(plane: Tensor, room: Sequence[int]) -> Tensor:
+    down, right = ((n - m) // 2 for n, m in zip(room, plane.shape, strict=True))
+    return torch.nn.functional.pad(plane, (right, right, down, down))
 
 
 def _charts(

@@ -41,6 +41,7 @@ class Restoration:
         chosen: what the method decided by itself, such as the weight of its prior.
         command: what repeats it.
         file: where it is stored, seen from the page that shows it.
+        kernel: of the blur that a method ended with, (c kh kw), where it corrects the given one.
         parts: what the method found beside x, as pictures in which 0 is gray.
         along: pictures on the way, by the iteration.
         misfit: root-mean-square of what is left of the measurement, in units of its noise.
@@ -56,6 +57,7 @@ class Restoration:
     chosen: Mapping[str, float] = field(default_factory=dict[str, float])
     command: str = ""
     file: str = ""
+    kernel: Tensor | None = field(default=None, repr=False)
     parts: Mapping[str, Image] = field(default_factory=dict[str, Image], repr=False)
     along: Mapping[int, Image] = field(default_factory=dict[int, Image], repr=False)
     misfit: float | None = None
@@ -102,6 +104,7 @@ def restoration_of(
         score=score(result.x, truth),
         trace=result.trace,
         chosen={name: float(value[0]) for name, value in result.chosen.items()},
+        kernel=None if result.kernel is None else result.kernel[0].detach().cpu(),
         parts={name: 0.5 + 0.5 * v[:1].detach().cpu() for name, v in result.parts.items()},
     )
 

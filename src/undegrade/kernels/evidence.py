@@ -87,10 +87,9 @@ def kernel_evidence(
     if len(y) != 1 or std < 0:
         raise ValueError(f"expected one picture and a std of 0 or more, got {len(y)} and {std}")
     side = patch_side(y, max(max(k.shape) for k in kernels)) if patch is None else patch
-    power = _periodogram(y.double().mean(1), side)
-    seen = torch.stack([_seen_through_window(_gain(k, side), side) for k in kernels])
-    noise = std**2 / y.shape[1] + torch.finfo(y.dtype).eps * float(power.mean())
-    return _fitted(_Spectra(power, seen, noise, side))
+    spectra = patch_spectra(y, std / y.shape[1] ** 0.5, side)
+    seen = torch.cat([spectra.seen(kernel[None]) for kernel in kernels])
+    return spectra.evidence(spectra.best(seen), seen)
 
 
 def patch_side(y: Tensor, largest: int) -> int:
@@ -158,90 +157,90 @@ def _waves(side: int) -> Float[Tensor, "f 8"]:
     return torch.stack(waves, -1)[_used(side)]
 
 
-def _gain(kernel: Tensor, side: int) -> Tensor:
-    """|H|² on the patch's frequencies."""
-    return torch.fft.rfft2(kernel.double().cpu(), s=(side, side)).abs().square()
+def patch_spectra(y: Float[Tensor, "1 c h w"], std: float, side: int) -> "Spectra":
+    """What a picture, its channels averaged, tells of kernels; std is of the noise in the mean."""
+    power = _periodogram(y.double().mean(1), side)
+    noise = std**2 + torch.finfo(y.dtype).eps * float(power.mean())
+    return Spectra(power, noise, side)
 
 
-def _seen_through_window(power: Tensor, side: int) -> Float[Tensor, "f"]:
-    """A spectrum as windowed patches show it: convolved with the window's."""
-    correlation = torch.fft.irfft(torch.fft.rfft(_window(side), 2 * side).abs().square())
-    lag = torch.arange(side)
-    taper = correlation[torch.minimum(lag, side - lag)]
-    narrow = torch.fft.irfft2(power, s=(side, side)) * taper[:, None] * taper
-    return torch.fft.rfft2(narrow).real[_used(side)].clamp(min=1e-12)
-
-
-class _Spectra:
-    """|H|² S + N of every kernel, and how far it is from what was measured.
+class Spectra:
+    """|H|² S + N beside the periodograms of a picture's patches.
 
     Arguments:
         power: periodograms of the patches.
-        seen: |H|² of every kernel.
         noise: N.
         side: of a patch.
     """
 
-    def __init__(self, power: Tensor, seen: Tensor, noise: float, side: int) -> None:
-        self.power, self.seen, self.noise = power, seen, noise
+    def __init__(self, power: Tensor, noise: float, side: int) -> None:
+        self.power, self.noise, self.side = power, noise, side
         self.waves, self.times = _waves(side), _times(side) * len(power) / _REPEATED
         self.pairs = (self.waves[:, :, None] * self.waves[:, None, :]).flatten(1)
         self.mean, self.spread = power.mean(0), torch.tensor(_SPREAD, dtype=torch.float64)
         self.usual = torch.zeros_like(self.spread)
         self.usual[1] = _SLOPE
+        correlation = torch.fft.irfft(torch.fft.rfft(_window(side), 2 * side).abs().square())
+        lag = torch.arange(side)
+        taper = correlation[torch.minimum(lag, side - lag)]
+        self.taper, self.used = taper[:, None] * taper, _used(side)
 
-    def start(self) -> Float[Tensor, "k 8"]:
+    def seen(self, kernels: Float[Tensor, "k kh kw"]) -> Float[Tensor, "k f"]:
+        """|H|² as windowed patches show it: convolved with the window's spectrum."""
+        shape = self.side, self.side
+        power = torch.fft.rfft2(kernels.double(), s=shape).abs().square()
+        narrow = torch.fft.irfft2(power, s=shape) * self.taper
+        return torch.fft.rfft2(narrow).real[:, self.used].clamp(min=1e-12)
+
+    def best(self, seen: Float[Tensor, "k f"]) -> Float[Tensor, "k 8"]:
+        """The best S for every kernel, by damped Fisher scoring."""
+        c = self._start(seen)
+        value, damping = self.loss(c, seen), c.new_full((len(c), 1, 1), 1e-3)
+        for _ in range(_ITERATIONS):
+            trial = c + self._step(c, seen, damping)
+            reached = self.loss(trial, seen)
+            better = reached < value
+            gained = torch.where(better, value - reached, 0.0)
+            c = torch.where(better[:, None], trial, c)
+            value = torch.minimum(value, reached)
+            damping = torch.where(better[:, None, None], 0.2 * damping, 8 * damping)
+            if bool((gained < _SETTLED).all()) and bool(better.any()):
+                break
+        return c
+
+    def loss(self, c: Tensor, seen: Tensor) -> Float[Tensor, "k"]:
+        """−log p(patches | S) − log p(S)."""
+        m = self._model(c, seen)
+        return (self.times * (m.log() + self.mean / m)).sum(1) + self._penalty(c)
+
+    def evidence(self, c: Tensor, seen: Tensor) -> KernelEvidence:
+        """With every patch by itself."""
+        m = self._model(c, seen)
+        each = (self.times * m.log()).sum(1, keepdim=True) + (self.times / m) @ self.power.T
+        return KernelEvidence(each / len(self.power), self._penalty(c))
+
+    def _start(self, seen: Tensor) -> Tensor:
         """A usual spectrum of the right energy."""
-        passed = (self.seen * (self.waves @ self.usual).exp()).mean(1)
+        passed = (seen * (self.waves @ self.usual).exp()).mean(1)
         energy = (self.mean - self.noise).clamp(min=1e-3 * self.noise).mean()
-        c = self.usual.repeat(len(self.seen), 1)
+        c = self.usual.repeat(len(seen), 1)
         c[:, 0] += (energy / passed).log()
         return c
 
-    def model(self, c: Tensor) -> Float[Tensor, "k f"]:
-        """|H|² S + N."""
-        return self.seen * (c @ self.waves.T).exp() + self.noise
+    def _model(self, c: Tensor, seen: Tensor) -> Tensor:
+        return seen * (c @ self.waves.T).exp() + self.noise
 
-    def penalty(self, c: Tensor) -> Float[Tensor, "k"]:
+    def _penalty(self, c: Tensor) -> Tensor:
         """How unusual a spectrum is."""
         return 0.5 * ((c - self.usual) / self.spread).square()[:, 1:].sum(1)
 
-    def loss(self, c: Tensor) -> Float[Tensor, "k"]:
-        """−log p(patches | S) − log p(S)."""
-        m = self.model(c)
-        return (self.times * (m.log() + self.mean / m)).sum(1) + self.penalty(c)
-
-    def step(self, c: Tensor, damping: Tensor) -> Tensor:
-        """Of damped Fisher scoring, at most 1.5 in every coefficient."""
-        m = self.model(c)
-        share = 1 - self.noise / m
-        inverse = self.spread**-2
+    def _step(self, c: Tensor, seen: Tensor, damping: Tensor) -> Tensor:
+        """At most 1.5 in every coefficient."""
+        m = self._model(c, seen)
+        share, inverse = 1 - self.noise / m, self.spread**-2
         slope = (self.times * share * (self.mean / m - 1)) @ self.waves - (c - self.usual) * inverse
         curve = ((self.times * share.square()) @ self.pairs).unflatten(1, (-1, len(inverse)))
         curve = curve + torch.diag(inverse)
         damped = curve + damping * torch.diag_embed(curve.diagonal(0, 1, 2))
         step = torch.linalg.solve(damped, slope)
         return step / (step.abs().amax(1, keepdim=True) / 1.5).clamp(min=1)
-
-    def evidence(self, c: Tensor) -> KernelEvidence:
-        """With every patch by itself."""
-        m = self.model(c)
-        each = (self.times * m.log()).sum(1, keepdim=True) + (self.times / m) @ self.power.T
-        return KernelEvidence(each / len(self.power), self.penalty(c))
-
-
-def _fitted(spectra: _Spectra) -> KernelEvidence:
-    """The evidence with the best S for every kernel."""
-    c = spectra.start()
-    value, damping = spectra.loss(c), c.new_full((len(c), 1, 1), 1e-3)
-    for _ in range(_ITERATIONS):
-        trial = c + spectra.step(c, damping)
-        reached = spectra.loss(trial)
-        better = reached < value
-        gained = torch.where(better, value - reached, 0.0)
-        c = torch.where(better[:, None], trial, c)
-        value = torch.minimum(value, reached)
-        damping = torch.where(better[:, None, None], 0.2 * damping, 8 * damping)
-        if bool((gained < _SETTLED).all()) and bool(better.any()):
-            break
-    return spectra.evidence(c)

@@ -4,6 +4,7 @@ import functools
 
 from undegrade.core.extensions import with_extensions
 from undegrade.core.measurement import Restorer
+from undegrade.restorers.analytic_deep_prior import AnalyticDeepPrior
 from undegrade.restorers.automatic import Automatic
 from undegrade.restorers.plug_and_play import PlugAndPlay
 from undegrade.restorers.quadratic import Quadratic
@@ -24,6 +25,7 @@ RESTORERS: dict[str, type[Restorer]] = {
     "deep-image-prior": UntrainedNetwork,
     "double-overparametrization": RobustUntrainedNetwork,
     "plug-and-play": PlugAndPlay,
+    "analytic-deep-prior": AnalyticDeepPrior,
 }
 
 

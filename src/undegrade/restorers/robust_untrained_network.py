@@ -27,7 +27,7 @@ _MAGNITUDE = 0.5  # corruption that the delay is given for: half of the range
 _SCALE = 1e-5  # where g and h start, as published
 _SETTLE = 1000.0  # steps until the rate of Adam has halved: the last picture is the result
 _GROSS = 0.05  # more than detail that the learned start lacks, less than gross corruption
-_FADE = 1000  # steps until nothing is given back any more
+_FADE = 400  # steps until nothing is given back any more
 
 Begin = Literal["learned", "noise"]
 _RATES: dict[Begin, float] = {"learned": 0.003, "noise": 0.01}
@@ -75,7 +75,7 @@ class RobustUntrainedNetwork:
 
     start: Begin = "learned"
     delay: Annotated[float, POSITIVE] = 200.0
-    leak: Annotated[float, Range(0, 1)] = 0.05
+    leak: Annotated[float, Range(0, 1)] = 0.02
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
     iterations: Annotated[int, COUNT] = 2000

@@ -59,8 +59,9 @@ class HyperbolicMirror:
         double over-parameterization (2020), eq. (8). Ghai, Hazan and Singer, Exponentiated
         gradient meets gradient descent (2020), section 3 and the entropy Φ.
 
-    Good values: rate = `rate_of_delay(delay=200.0, magnitude=0.5, scale=1e-5)`; leak 0.1, about a
-    fifth of what corruption differs by; gross 0.05, more than detail that a good start lacks.
+    Good values: rate = `rate_of_delay(delay=200.0, magnitude=0.5, scale=1e-5)`; leak 0.02 to 0.05,
+    a tenth of what corruption differs by and less; gross 0.05, more than detail that a good start
+    lacks.
 
     Arguments:
         rate: of u.
