@@ -191,7 +191,7 @@ def test_unknown_names(folder: Path, run: Run) -> None:
     _refused(
         folder, run, "restore a.png --output out --weight 3", "a setting of variational, quadr"
     )
-    _refused(folder, run, f"{variational} --margin 3", "a setting of wiener: give --method wiener")
+    _refused(folder, run, f"{variational} --margin 3", "a setting of wiener")
     _refused(folder, run, f"{variational} wiener --weight 3", "write variational,...")
     _refused(folder, run, f"{variational},wieght=3 wiener", "--weight")
     _refused(folder, run, "restore a.png --output out --device gpu", "the device 'gpu'")

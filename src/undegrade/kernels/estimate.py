@@ -33,7 +33,7 @@ class Family:
         kernel: (parameters) ↦ the kernel.
         sizes: the sizes that are searched, in equal ratios.
         mistaken: error of a size, as a part of it, by which photographs differ from the model that
-            all parts of a picture share: measured by benchmarks/kernel_families.py.
+            all parts of a picture share, as seen on ten CBSD68 pictures.
         angles: in degrees; none where the kernel has no direction.
     """
 
