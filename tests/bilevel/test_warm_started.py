@@ -1,7 +1,4 @@
-"""Lower solves that begin where the last ones ended: the same iterates for less."""
-
-from dataclasses import replace
-from typing import Any
+"""Lower solves that begin where the last ones ended: the same iterates."""
 
 import pytest
 import torch
@@ -9,8 +6,7 @@ import torch
 from tests.cases import BILEVEL, WARM_STARTED
 from undegrade.bilevel.problem import Bilevel
 from undegrade.core.objective import Objective
-from undegrade.core.solver import advance, solve
-from undegrade.core.stopping import until
+from undegrade.core.solver import advance
 from undegrade.priors.tikhonov import Tikhonov
 
 every = pytest.mark.parametrize("name", WARM_STARTED)
@@ -30,30 +26,3 @@ def test_iterates_are_those_of_the_solver_alone(name):
     torch.testing.assert_close(warm.value, alone.value, rtol=1e-6, atol=1e-9)
     found = problem.fidelity.evaluate(warm.x, problem.fidelity.lower.start)
     torch.testing.assert_close(warm.lower, found.x, rtol=1e-4, atol=1e-6)
-
-
-class Counting:
-    """A lower solver that counts its steps."""
-
-    def __init__(self, solver: Any) -> None:
-        self.solver, self.steps = solver, 0
-
-    def init(self, problem: Any, x0: Any, near: Any = None) -> Any:
-        return self.solver.init(problem, x0, near)
-
-    def step(self, problem: Any, state: Any) -> Any:
-        self.steps += 1
-        return self.solver.step(problem, state)
-
-
-def test_fewer_lower_steps_are_taken():
-    problem, theta = learned()
-    bilevel, taken = problem.fidelity, []
-    for method in (WARM_STARTED["quasi-Newton"], WARM_STARTED["quasi-Newton"].solver):
-        counting = Counting(bilevel.lower.solver)
-        counted = Bilevel(
-            bilevel.upper, replace(bilevel.lower, solver=counting), bilevel.hypergradient
-        )
-        solve(method, Objective(counted, Tikhonov(), 0.1), theta, stop=until(iterations=6))
-        taken.append(counting.steps)
-    assert taken[0] < taken[1]

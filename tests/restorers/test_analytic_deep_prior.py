@@ -38,7 +38,7 @@ def test_a_kernel_that_is_too_short_is_lengthened():
             (ud.Variational(weight=10.0), TRUE),
         )
     ]
-    assert scores[1] > scores[0] + 0.5 * (scores[2] - scores[0])
+    assert scores[2] > scores[1] > scores[0] + 1  # a third of the motion was missing
 
 
 def test_the_kernel_is_kept_as_it_must_be():

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 import undegrade as ud
+from undegrade.machines import skip_drawing
 from undegrade.machines.skip_drawing import bytes_needed
-from undegrade.restorers import skip_drawing
 
 THIN = (8, 12, 16)
 
