@@ -82,6 +82,7 @@ from .kernels.formulas import disk_psf as disk_psf
 from .kernels.formulas import gaussian_psf as gaussian_psf
 from .kernels.formulas import motion_psf as motion_psf
 from .kernels.negative_log_evidence import NegativeLogEvidence as NegativeLogEvidence
+from .kernels.reduction import reduction_psf as reduction_psf
 from .kernels.super_resolution import super_resolution_psf as super_resolution_psf
 from .learned.features import Shown as Shown
 from .learned.gradient_features import GradientFeatures as GradientFeatures

@@ -171,9 +171,8 @@ def test_kernels_and_masks_come_from_files(tmp_path):
 @pytest.mark.parametrize(
     ("kernel", "message"),
     [
-        (np.ones((4, 5)) / 20, "odd number of rows and columns"),
-        (np.ones((5, 5)), "a kernel sums to 1, .* sums to 25"),
-        (np.zeros((0, 5)), "odd number of rows and columns|no two-dimensional"),
+        (np.zeros((4, 5)), "all black"),
+        (np.zeros((0, 5)), "no two-dimensional"),
         (np.full((3, 3), np.nan), "not finite"),
         (np.ones(5) / 5, "no two-dimensional array"),
         (np.array([["a"]]), "no two-dimensional array|not a readable"),

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, final
 
@@ -34,8 +34,8 @@ _DEFAULT_METHOD = "auto"
 class Restore(Generic[M]):
     """Restore pictures, and write what it took and a report.
 
-    What is known of a picture's degradation comes from --degradation, else from the flags, else
-    from the description beside it (y.png.json for y.png). Where nothing is said, the picture is
+    What is known of a picture's degradation comes from --degradation, else from the description
+    beside it (y.png.json for y.png); flags amend it. Where nothing is said, the picture is
     taken as noisy, and the noise level is estimated. A blur is undone only where its kernel is
     said. Runs into the same folder add to it.
 
@@ -43,6 +43,8 @@ class Restore(Generic[M]):
         inputs: picture files, or folders of them, sub-folders included.
         output: folder for what is written: NAME-METHOD.EXT, traces, settings.json, report.html.
         degradation: the description that `degrade` wrote, for all pictures.
+        enlarge: 2, 3 or 4: the picture was reduced by this much, by an editor's bicubic
+            interpolation unless --blur says otherwise (area: means over blocks).
         method: one or several, see `undegrade methods`; one decides the last group of options,
             several are written with their settings, as in variational,weight=9.
         noise_strength: the noise is taken for so many times what it is said or found to be: more
@@ -60,6 +62,7 @@ class Restore(Generic[M]):
     inputs: Annotated[tuple[Path, ...], conf.Positional, conf.arg(metavar="IN")]
     output: Annotated[Path, conf.arg(metavar="DIR", aliases=["-o"])] = Path("restored")
     degradation: Annotated[Path | None, conf.arg(metavar="FILE.json")] = None
+    enlarge: int | None = None
     method: Annotated[tuple[str, ...], conf.arg(metavar="NAME")] = (_DEFAULT_METHOD,)
     noise_strength: Annotated[float, conf.arg(metavar="FACTOR")] = 1.0
     reference: Annotated[Path | None, conf.arg(metavar="IMAGE|DIR")] = None
@@ -92,7 +95,7 @@ def run(args: Sequence[str]) -> int:
         methods=methods,
         device=_device(command.device),
         described=described,
-        flags=command.known,
+        flags=_with_reduction(command.known, command.enlarge),
         reference=command.reference,
         call=shlex.join(["undegrade", "restore", *args]),
         folder=command.output,
@@ -132,6 +135,18 @@ def restore(task: Task, sources: Sequence[Source], folder: Path) -> int:
         title = sections[0].title if len(sections) == 1 else f"{len(sections)} pictures"
         write_report(folder / "report.html", title, sections)
     return FAILED if failed else 0
+
+
+def _with_reduction(known: DegradationFlags, factor: int | None) -> DegradationFlags:
+    """The flags of a picture that an editor reduced by a factor."""
+    if factor is None:
+        return known
+    if known.downsample not in (None, factor):
+        raise ValueError(f"--enlarge {factor} means --downsample {factor}, got {known.downsample}")
+    usual = DegradationFlags().boundary
+    mirrored = "symmetric" if known.boundary == usual else known.boundary  # as editors do
+    blur = known.blur or "bicubic"
+    return replace(known, downsample=factor, blur=blur, boundary=mirrored)
 
 
 def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.description import read_description
 from undegrade.degradations.estimated_blur import with_blur_told_by
 from undegrade.degradations.flags import DegradationFlags
+from undegrade.kernels.reduction import REDUCTIONS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class DegradationSource:
 def find_known(
     source: Path, y: Image, described: DegradationSource | None, specification: DegradationFlags
 ) -> DegradationSource:
-    """What is known of one picture: an explicit description, else flags, else the file beside it.
+    """What is known of one picture: a description, given or beside it, amended by the flags.
 
     Where nothing is said, the picture is noisy and the level is not known.
 
@@ -39,16 +40,38 @@ def find_known(
         OSError, ValueError: the description beside the picture cannot be read.
         ValueError: the flags do not fit the picture.
     """
-    if described is not None:
-        return described
     beside = source.with_name(f"{source.name}.json")
+    known = read_known(beside) if described is None and beside.exists() else described
     flags = " ".join(specification.words)
-    if not flags and beside.exists():
-        return read_known(beside)
+    if known is not None and not flags:
+        return known
     specification, note = with_blur_told_by(y, specification.for_file(source))
-    degradation = specification.build(specification.image_shape(y.shape))
+    if known is not None:
+        note = "; ".join(part for part in (f"{known.source} is amended by {flags}", note) if part)
+        return DegradationSource(
+            degradation=specification.amend(known.degradation, y),
+            source=f"{known.source} with {flags}",
+            note=note,
+        )
+    degradation = specification.build(specification.image_shape(y.shape), y)
+    note = "; ".join(part for part in (note, _assumed(specification)) if part)
     said = ", ".join(part for part in (flags, note) if part) or "noise of an unknown level"
     return DegradationSource(degradation=degradation, source=said, note=note)
+
+
+def _assumed(flags: DegradationFlags) -> str:
+    """What flags leave open of a reduction, and what it is taken for."""
+    factor = flags.downsample
+    if factor is None:
+        return ""
+    if flags.blur in REDUCTIONS:
+        return f"assumed: reduced by {factor} ({flags.blur}), as editors do"
+    if flags.blur is None:
+        return (
+            f"assumed: one pixel of every {factor}×{factor} was kept, and nothing blurred; a "
+            f"picture that an editor or a camera made small wants --enlarge {factor}"
+        )
+    return ""
 
 
 def read_known(path: Path) -> DegradationSource:

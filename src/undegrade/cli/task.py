@@ -28,8 +28,11 @@ from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import level_found, misfit_in_words
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
+from undegrade.likelihoods.impulses import stray
 from undegrade.restorers.automatic import Automatic
 from undegrade.restorers.continued import Continued
+
+_SOME_STRAY = 5e-4  # of a picture: sparks and stars are fewer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     noise = degradation.likelihood
     if noise is not None:
         if known.degradation.likelihood is None:
-            notes.append(level_found(noise))
+            notes += [level_found(noise), _stray(picture.pixels)]
         stronger = noise.noise.stronger(task.noise_strength)
         degradation = dataclasses.replace(degradation, likelihood=stronger)
     measurement = degradation.measurement(picture.pixels)
@@ -122,6 +125,17 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             notes=tuple(n for n in (*notes, misfit_in_words(restoration.misfit)) if n),
             along=_along(task, source, restoration.iterations),
         )
+
+
+def _stray(y: Image) -> str:
+    """What to say of dust, hot pixels and impulses in a picture of which nothing is known."""
+    share = stray(y)
+    if share < _SOME_STRAY:
+        return ""
+    return (
+        f"{100 * share:.2g} % of the values stick out of all around them; where these are dust, "
+        f"dead pixels or impulses: --noise salt-and-pepper:{2 * share:.2g}"
+    )
 
 
 def _moved(measurement: Measurement, device: torch.device) -> Measurement:

@@ -47,6 +47,11 @@ class Likelihood(nn.Module, metaclass=Listed):
             f"expected noise with a precision and a proximal map, got {type(self).__name__}"
         )
 
+    def about(self, y: Tensor) -> "Likelihood":
+        """This likelihood, with what a measurement tells as a whole and its entries do not."""
+        del y
+        return self
+
     def value_and_grad(self, prediction: Tensor, y: Tensor) -> tuple[PerSample, Tensor]:
         """−log p and its gradient in the prediction."""
 
@@ -79,6 +84,20 @@ class NoiseModel(Likelihood):
     @abc.abstractmethod
     def stronger(self, factor: float) -> "Likelihood":
         """The same kind of noise with deviations that are `factor` times as large."""
+
+    def scaled(self, factor: PerSample) -> "NoiseModel":
+        """The noise of factor·y in units of factor·x, where this is that of y.
+
+        Raises:
+            ValueError: it is of another kind in other units.
+        """
+        del factor
+        raise ValueError(f"{type(self).__name__} has no other units")
+
+    @property
+    def additive(self) -> bool:
+        """Whether y − prediction has the same distribution whatever the prediction is."""
+        return False
 
     @property
     def smooth(self) -> bool:

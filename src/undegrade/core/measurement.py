@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from undegrade.core.above import above
 from undegrade.core.functional import require_kind
-from undegrade.core.likelihood import Likelihood
+from undegrade.core.likelihood import Likelihood, NoiseModel
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result
 
@@ -22,7 +22,9 @@ _COLORS = (1, 3, 4)  # channels of the pictures that other libraries put last
 class Measurement:
     """y = φ(x) + η: what was measured, and all that is known of how.
 
-    `Measurement(y)` alone is a picture with noise of an unknown level.
+    `Measurement(y)` alone is a picture with noise of an unknown level. Entries that say nothing of
+    x, because the operator sees nothing there or the likelihood trusts them nothing, may hold
+    anything, NaN too: those of the operator are 0 here, as it predicts.
 
     Arguments:
         y: what was measured, a floating-point batch; for pictures (b, c, h, w) in [0, 1].
@@ -44,10 +46,25 @@ class Measurement:
         _check_batch(y, picture=operator is None)
         operator = above.identity() if operator is None else operator
         _check_part(y, "operator", operator, Operator, _NO_OPERATOR)
+        lost = operator.lost(y)
+        y = y if lost is None else torch.where(lost, 0.0, y)
         likelihood = above.noise(y, operator) if likelihood is None else likelihood
         _check_part(y, "likelihood", likelihood, Likelihood, "Gaussian(std) is one")
+        likelihood = likelihood.about(y)
+        if isinstance(likelihood, NoiseModel) and not bool(y.isfinite().all()):
+            y = torch.where(y.isfinite() | (likelihood.precision(y) > 0), y, 0.0)
         for name, value in (("y", y), ("operator", operator), ("likelihood", likelihood)):
             object.__setattr__(self, name, value)
+
+    @property
+    def precision(self) -> Tensor:
+        """1/variance of each entry of y as far as y tells; 0 for one that is lost.
+
+        Raises:
+            ValueError: the likelihood is no `NoiseModel`.
+        """
+        precision, lost = self.likelihood.noise.precision(self.y), self.operator.lost(self.y)
+        return precision if lost is None else torch.where(lost, 0.0, precision)
 
     def _repr_html_(self) -> str:
         return above.html(self)

@@ -12,6 +12,8 @@ from undegrade.core.gram import Gram
 from undegrade.core.image import Image, dot, per_sample, ratio
 from undegrade.core.listed import Listed, all_names
 
+_NOTHING = 1e-6  # of the largest entry: what transforms leave of a 0
+
 
 class Operator(nn.Module, metaclass=Listed):
     """A differentiable map φ, possibly non-linear. Subclasses define `forward` and `initial`."""
@@ -40,6 +42,14 @@ class Operator(nn.Module, metaclass=Listed):
         """
         value, back, *_ = torch.func.vjp(self, x)
         return value, _Jacobian(lambda v: back(v)[0], torch.zeros_like(value))
+
+    def lost(self, y: Tensor) -> Tensor | None:
+        """True at entries of y that no x has an influence on: what they hold says nothing.
+
+        Of a shape that spreads to that of y; None where there is none, or none is known.
+        """
+        del y
+        return None
 
     @property
     def linear(self) -> bool:
@@ -76,6 +86,15 @@ class LinearOperator(Operator):
     @abc.abstractmethod
     def adjoint(self, y: Tensor) -> Image:
         """Aᵀy: ⟨Ax, y⟩ = ⟨x, Aᵀy⟩."""
+
+    def lost(self, y: Tensor) -> Tensor | None:
+        """Where Ax is 0 for an x of random numbers: only empty rows of A do that."""
+        generator = torch.Generator().manual_seed(0)
+        x = self.initial(torch.zeros_like(y))
+        seen = self(torch.rand(x.shape, generator=generator, dtype=x.dtype).to(x)).abs()
+        least = _NOTHING * per_sample(seen.flatten(1).amax(1), seen)
+        lost = seen <= least
+        return lost if bool(lost.any()) else None
 
     @property
     def linear(self) -> bool:
@@ -149,6 +168,10 @@ class Composition(Operator):
         value, outer = self.outer.linearize(between)
         return value, LinearComposition(outer, inner)
 
+    def lost(self, y: Tensor) -> Tensor | None:
+        """What the outer operator loses."""
+        return self.outer.lost(y)
+
 
 class LinearComposition(LinearOperator):
     """x ↦ outer(inner(x)), both linear."""
@@ -165,3 +188,9 @@ class LinearComposition(LinearOperator):
 
     def initial(self, y: Tensor) -> Image:
         return self.inner.initial(self.outer.initial(y))
+
+    def lost(self, y: Tensor) -> Tensor | None:
+        """What the outer operator loses, where the inner one loses nothing."""
+        if self.inner.lost(self.outer.initial(torch.zeros_like(y))) is None:
+            return self.outer.lost(y)
+        return super().lost(y)

@@ -1,8 +1,8 @@
 """Cameras and files in the words of the command line."""
 
-import math
 from pathlib import Path
 
+from undegrade.degradations.blur_words import number
 from undegrade.degradations.jpeg import Jpeg
 from undegrade.degradations.suggestion import did_you_mean
 from undegrade.files.tables import read_columns
@@ -30,9 +30,9 @@ def read_response(text: str | None) -> Response | None:
     if kind == "curve":
         return Response(_curve_from(Path(rest)))
     if kind == "gamma":
-        return Response(Gamma(number_in(rest, "gamma:G", text)))
+        return Response(Gamma(number(rest, "gamma:G", text)))
     if kind == "log":
-        return Response(Logarithm(number_in(rest, "log:GAIN", text)) if rest else Logarithm())
+        return Response(Logarithm(number(rest, "log:GAIN", text)) if rest else Logarithm())
     if rest:
         raise ValueError(f"srgb takes no number, got {text!r}")
     return Response(SRGB())
@@ -53,26 +53,6 @@ def read_jpeg(word: int | str | None) -> Jpeg | None:
     if not Path(text).is_file():
         raise ValueError(f"expected a JPEG quality from 1 to 100, a JPEG file or own, got {text!r}")
     return Jpeg.of_file(text)
-
-
-def number_in(text: str, form: str, given: str) -> float:
-    """A finite number.
-
-    Arguments:
-        text: the number.
-        form: how the whole is written.
-        given: the whole.
-
-    Raises:
-        ValueError: it is none.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"expected {form} with a number, got {given!r}")
-    return value
 
 
 def _curve_from(path: Path) -> Table:

@@ -145,15 +145,12 @@ class Degradation:
     def measurement(self, y: Tensor) -> Measurement:
         """What is known about y. Unknown noise is taken as white, its level estimated from y.
 
-        What y holds where the mask lost it, be it undefined, has no say: it is 0 from here on, as
-        the operator predicts.
-
         Raises:
             ValueError: y has another shape than this degradation makes.
         """
         _check_shape("degraded picture", tuple(y.shape[1:]), self.measured_shape)
         known = self.completed(y)
-        y, likelihood = self._without_the_lost(y), known.likelihood
+        likelihood = known.likelihood
         if self.jpeg is not None:
             rounding = self.jpeg.likelihood(y, None if likelihood is None else likelihood.noise)
             return Measurement(self.jpeg.coefficients(y), self.operator, rounding)
@@ -168,7 +165,7 @@ class Degradation:
         """
         if self.likelihood is not None or self.jpeg is not None:
             return self
-        noise = unknown_noise(self._without_the_lost(y), self._pixels, self.bits)
+        noise = unknown_noise(y, self._pixels, self.bits)
         return replace(self, likelihood=noise)
 
     def _in_file(self, y: Tensor, likelihood: Likelihood) -> Likelihood:
@@ -187,7 +184,7 @@ class Degradation:
         """Whether highlights were clipped, and stand for more light than they show."""
         if self.blur is None or not likelihood.noise.smooth:
             return False
-        top = y >= 1
+        top = self._without_the_lost(y) >= 1
         trusted = likelihood.noise.precision(y) > 0  # false at the top under salt and pepper
         return bool(((top & trusted).float().mean() > _MANY).any())
 

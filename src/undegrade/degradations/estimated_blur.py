@@ -3,7 +3,8 @@
 import dataclasses
 
 from undegrade.core.image import Image
-from undegrade.degradations.flags import ESTIMATE, DegradationFlags, is_range
+from undegrade.degradations.blur_words import ESTIMATE, is_range
+from undegrade.degradations.flags import DegradationFlags
 from undegrade.degradations.unknown_noise import unknown_noise
 from undegrade.kernels.estimate import Estimate, estimate_kernel
 from undegrade.operators.identity import Identity

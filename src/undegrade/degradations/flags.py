@@ -6,29 +6,23 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
+from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
-from undegrade.degradations.camera_words import OWN, number_in, read_jpeg, read_response
+from undegrade.degradations.blur_words import kernel_of, number
+from undegrade.degradations.camera_words import OWN, read_jpeg, read_response
 from undegrade.degradations.degradation import Degradation, Scene, Shape
-from undegrade.degradations.kernel_file import read_kernel
+from undegrade.degradations.kernel_repair import within
+from undegrade.degradations.mask_file import Lost, read_mask
 from undegrade.degradations.suggestion import did_you_mean
-from undegrade.files.picture import read_image
-from undegrade.kernels import arguments, formulas
-from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.likelihoods import noises
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
 
-ESTIMATE = "estimate"  # a blur of a family, its parameters to be told by the picture
-_LARGEST = 255  # pixels per side of a kernel given by a formula
-
+_WIDEST = 1000  # pixels: no mask is drawn so tight
 _OF_THE_RANGE = ("STD", "SCALE")  # units of noise that are those of the picture
-_REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
-
-_BLURS = "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE or a kernel file (.npy, .mat)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +31,17 @@ class DegradationFlags:
 
     Arguments:
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
-            in pixels and degrees, or a kernel file (.npy, .mat, a picture; FILE:3 takes the third
-            of several). `restore` also takes estimate:disk, estimate:gaussian, estimate:motion, or
-            with a start as estimate:disk:4, or a range as disk:3..6: the parameters are told by the
-            picture.
+            in pixels and degrees; bicubic or area, the kernel of a reduction by --downsample; or a
+            kernel file (.npy, .mat, a picture; FILE:3 takes the third of several). `restore` also
+            takes estimate:disk, estimate:gaussian, estimate:motion, or with a start as
+            estimate:disk:4, or a range as disk:3..6: the parameters are told by the picture.
         boundary: what the blur finds past the border.
         downsample: keep one pixel of every block of this many by this many: 2, 3 or 4.
-        mask: fraction of the pixels that are lost, or a picture that is black where they are.
+        mask: fraction of the pixels that are lost, or a picture that is black where they are, or
+            has it painted on a transparent layer. What is not clearly seen is lost.
+        lost: what of the mask's picture is lost: black, white, or auto, which looks at the degraded
+            picture where more than half would be lost.
+        grow_mask: pixels by which what is lost is widened, for a mask that was drawn too tight.
         response: of the camera or file, from linear light to its values: srgb, gamma:G (light to
             the power of 1/G), log, log:GAIN or curve:FILE (two columns, light and value; or the
             values for evenly spaced light).
@@ -66,6 +64,8 @@ class DegradationFlags:
     boundary: Boundary = "replicate"
     downsample: int | None = None
     mask: float | str | None = None
+    lost: Lost = "auto"
+    grow_mask: int = 0
     response: str | None = None
     scene: Scene = "encoded"
     noise: str | None = None
@@ -79,18 +79,26 @@ class DegradationFlags:
         read_jpeg(self.jpeg)
         if self.downsample not in (None, 2, 3, 4):
             raise ValueError(f"downsample must be 2, 3 or 4, got {self.downsample}")
+        if not 0 <= self.grow_mask <= _WIDEST:
+            raise ValueError(
+                f"--grow-mask is a number of pixels up to {_WIDEST}, got {self.grow_mask}"
+            )
         fraction = self._fraction_lost()
         if fraction is not None and not 0 <= fraction <= 1:
             raise ValueError(f"the fraction of lost pixels lies from 0 to 1, got {fraction}")
 
-    def build(self, shape: tuple[int, ...]) -> Degradation:
+    def build(self, shape: tuple[int, ...], y: Image | None = None) -> Degradation:
         """The degradation of pictures of a shape (…, c, h, w); see also `image_shape`.
+
+        Arguments:
+            shape: of the pictures.
+            y: a degraded picture, which tells what of a mask is lost.
 
         Raises:
             ValueError: the parts do not fit the shape; a file cannot be used; something is random:
                 what was random cannot be known from its distribution.
         """
-        return self._built(shape, None)
+        return self._built(shape, None, y)
 
     def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
         """As `build`, with the kernel of `shake` and the mask of a fraction drawn for every image.
@@ -98,25 +106,59 @@ class DegradationFlags:
         Raises:
             ValueError: the parts do not fit the shape; a file cannot be used.
         """
-        return self._built(shape, generator)
+        return self._built(shape, generator, None)
 
-    def _built(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Degradation:
+    def amend(self, known: Degradation, y: Image) -> Degradation:
+        """A degradation of y, with the parts that the flags say in place of its own.
+
+        Raises:
+            ValueError: the parts do not fit y; a file cannot be used; something is random.
+        """
+        notes = list[str]()
+        downsample = self._downsample() or known.downsample
+        blur, given = known.blur, {name.partition("=")[0] for name in self.words}
+        if blur is not None and "--boundary" in given:
+            blur = Blur(blur.psf, self.boundary)
+        if self.blur is not None:
+            boundary = self.boundary if blur is None or "--boundary" in given else blur.boundary
+            size = y.shape[1], y.shape[2] * _factor(downsample), y.shape[3] * _factor(downsample)
+            blur = replace(self, boundary=boundary)._blur(1, None, size, notes)
+        shape = _before((y.shape[1], y.shape[2], y.shape[3]), blur, downsample)
+        mask = self._mask(1, (y.shape[1], y.shape[2], y.shape[3]), None, y, notes)
+        return Degradation(
+            shape=shape,
+            blur=blur,
+            downsample=downsample,
+            mask=known.mask if mask is None else mask,
+            response=read_response(self.response) or known.response,
+            scene=self.scene if self.response or "--scene" in given else known.scene,
+            likelihood=self.likelihood or known.likelihood,
+            saturation=known.saturation if self.saturation == "auto" else self.saturation == "on",
+            bits=self.bits or known.bits,
+            jpeg=read_jpeg(self.jpeg) or known.jpeg,
+            notes=(*known.notes, *notes),
+        )
+
+    def _built(
+        self, shape: tuple[int, ...], generator: torch.Generator | None, y: Image | None
+    ) -> Degradation:
         *batch, channels, height, width = shape
-        count = math.prod(batch)
+        count, notes = math.prod(batch), list[str]()
         full: Shape = (channels, height, width)
-        blur, downsample = self._blur(count, generator), self._downsample()
+        blur, downsample = self._blur(count, generator, full, notes), self._downsample()
         maskless = Degradation(shape=full, blur=blur, downsample=downsample)
         return Degradation(
             shape=full,
             blur=blur,
             downsample=downsample,
-            mask=self._mask(count, maskless.measured_shape, generator),
+            mask=self._mask(count, maskless.measured_shape, generator, y, notes),
             response=read_response(self.response),
             scene=self.scene if self.response else "linear",
             likelihood=self.likelihood,
             saturation={"on": True, "off": False}.get(self.saturation),
             bits=self.bits,
             jpeg=read_jpeg(self.jpeg),
+            notes=tuple(notes),
         )
 
     def for_file(self, path: Path) -> "DegradationFlags":
@@ -128,19 +170,32 @@ class DegradationFlags:
         """The flags that differ from their defaults, as they are typed: ["--bits", "8"]."""
         usual = vars(DegradationFlags())
         given = {name: value for name, value in vars(self).items() if value != usual[name]}
-        return [part for name, value in given.items() for part in (f"--{name}", str(value))]
+        flags = {f"--{name.replace('_', '-')}": str(value) for name, value in given.items()}
+        return [part for pair in flags.items() for part in pair]
 
     def image_shape(self, measured: tuple[int, ...]) -> Shape:
         """Channels, height and width of the picture that a measurement (…, c, h, w) is of."""
-        factor = self.downsample or 1
-        blur = self._blur(1, None) if self.boundary == "valid" else None
-        extra = (0, 0) if blur is None else (2 * blur.margin[0], 2 * blur.margin[1])
-        return measured[-3], factor * measured[-2] + extra[0], factor * measured[-1] + extra[1]
+        blur = self._blur(1, None, None, []) if self.boundary == "valid" else None
+        return _before((measured[-3], measured[-2], measured[-1]), blur, self._downsample())
 
-    def _blur(self, count: int, generator: torch.Generator | None) -> Blur | None:
+    def _blur(
+        self,
+        count: int,
+        generator: torch.Generator | None,
+        shape: Shape | None,
+        notes: list[str],
+    ) -> Blur | None:
         if self.blur is None:
             return None
-        return Blur(_kernel(self.blur, count, generator), self.boundary)
+        kernel, done = kernel_of(self.blur, count, generator, self.downsample)
+        notes += done
+        if shape is not None and self.boundary != "valid":
+            kernel, cut = within(kernel, shape[1:])
+            notes += cut
+        if kernel.ndim == 3 and shape is not None and shape[0] == 1:
+            notes.append("the kernel has one for each color, the picture is gray: their mean")
+            kernel = kernel.mean(0)
+        return Blur(kernel, self.boundary)
 
     def _downsample(self) -> Downsample | None:
         return None if self.downsample is None else Downsample(self.downsample)
@@ -162,7 +217,7 @@ class DegradationFlags:
             raise ValueError(
                 f"expected {form} with {form.count(':')} number(s), got {self.noise!r}"
             )
-        levels = [number_in(number, form, self.noise) for number in numbers]
+        levels = [number(n, form, self.noise) for n in numbers]
         if noise.unit in _OF_THE_RANGE and levels[0] > 1:
             raise ValueError(
                 f"the noise {self.noise} is larger than the range of a picture, which is from 0 to "
@@ -177,12 +232,25 @@ class DegradationFlags:
         except ValueError:
             return None
 
-    def _mask(self, count: int, shape: Shape, generator: torch.Generator | None) -> Mask | None:
+    def _mask(
+        self,
+        count: int,
+        shape: Shape,
+        generator: torch.Generator | None,
+        y: Image | None,
+        notes: list[str],
+    ) -> Mask | None:
         if self.mask is None:
             return None
         fraction = self._fraction_lost()
         if fraction is None:
-            return Mask(_mask_from_file(str(self.mask)))
+            if not Path(str(self.mask)).is_file():
+                raise ValueError(
+                    f"mask must be the fraction of lost pixels or a picture file, got {self.mask!r}"
+                )
+            marked = read_mask(str(self.mask), y, self.lost, self.grow_mask)
+            notes += marked.notes
+            return Mask(marked.observed)
         if generator is None:
             raise ValueError(
                 f"which pixels a mask of {fraction} lost is random: give the description that was "
@@ -193,57 +261,13 @@ class DegradationFlags:
         return Mask(chance >= fraction)
 
 
-def is_range(blur: str) -> bool:
-    """Whether a blur is a formula with a range of numbers, such as disk:3..6."""
-    kind, _, numbers = blur.partition(":")
-    return kind in formulas() and ".." in numbers
+def _factor(downsample: Downsample | None) -> int:
+    return 1 if downsample is None else downsample.factor
 
 
-def _kernel(text: str, count: int, generator: torch.Generator | None) -> Tensor:
-    kind, *numbers = text.split(":")
-    if kind == ESTIMATE or is_range(text):
-        raise ValueError(f"{text} needs a blurred picture that tells: only `restore` takes it")
-    if kind == "shake":
-        return _shake(text, numbers, count, generator)
-    if kind not in formulas():
-        return _kernel_from_file(text)
-    formula = formulas()[kind]
-    names = arguments(formula)
-    form = ":".join((kind, *names))
-    if len(numbers) != len(names):
-        raise ValueError(f"expected the blur as {form}, got {text!r}")
-    values = [number_in(number, form, text) for number in numbers]
-    if values[0] * _REACH.get(kind, 1.0) > _LARGEST:
-        raise ValueError(f"a kernel has at most {_LARGEST} pixels per side, got the blur {text!r}")
-    return formula(*values)
-
-
-def _shake(text: str, numbers: list[str], count: int, generator: torch.Generator | None) -> Tensor:
-    if len(numbers) != 1 or not numbers[0].isdecimal() or int(numbers[0]) > _LARGEST:
-        raise ValueError(
-            f"expected the blur as shake:SIZE, an odd number up to {_LARGEST}, got {text!r}"
-        )
-    if generator is None:
-        raise ValueError(
-            f"the kernel of {text!r} is random: give the description that was written with the "
-            f"picture, or a kernel file"
-        )
-    return camera_shake_psfs(count, int(numbers[0]), generator)
-
-
-def _kernel_from_file(text: str) -> Tensor:
-    if not Path(text).suffix:
-        hint = did_you_mean(text.partition(":")[0], (*formulas(), "shake"))
-        raise ValueError(
-            f"a blur can be undone where its kernel is known, as {_BLURS}, got {text!r}; {hint}"
-        )
-    return read_kernel(text)
-
-
-def _mask_from_file(name: str) -> Tensor:
-    """True where the picture is bright, (h w)."""
-    if not Path(name).is_file():
-        raise ValueError(
-            f"mask must be the fraction of lost pixels or a picture file, got {name!r}"
-        )
-    return read_image(name).mean((0, 1)) > 0.5
+def _before(measured: Shape, blur: Blur | None, downsample: Downsample | None) -> Shape:
+    """The shape of the picture that a measurement is of."""
+    factor = _factor(downsample)
+    lost = blur is not None and blur.boundary == "valid"
+    extra = (2 * blur.margin[0], 2 * blur.margin[1]) if blur is not None and lost else (0, 0)
+    return measured[0], factor * measured[1] + extra[0], factor * measured[2] + extra[1]

@@ -22,16 +22,10 @@ def unknown_noise(y: Tensor, operator: Operator, bits: int | None = None) -> Gau
     Raises:
         ValueError: too few entries are seen.
     """
-    seen = _seen(y, operator)
-    std = estimate_noise_std(y, None if bool(seen.all()) else seen)
+    lost = operator.lost(y)
+    std = estimate_noise_std(y, None if lost is None else ~lost)
     if bits is not None:
         return Gaussian(std.clamp(min=rounding_std(bits)))
-    return Gaussian(torch.maximum(std, rounding_std_of(torch.where(seen, y, 0.0))))
-
-
-def _seen(y: Tensor, operator: Operator) -> Tensor:
-    """Where φ(x) depends on x at all: not at lost pixels."""
-    x = operator.initial(y)
-    generator = torch.Generator().manual_seed(0)
-    shift = torch.rand(x.shape[1:], generator=generator).to(x)  # no kernel maps this to 0
-    return operator(x) != operator(x + shift)
+    return Gaussian(
+        torch.maximum(std, rounding_std_of(y if lost is None else torch.where(lost, 0.0, y)))
+    )

@@ -98,5 +98,9 @@ def misfit_in_words(misfit: float | None) -> str:
 
 def noise_in_words(likelihood: Likelihood) -> str:
     """Kind and level of the noise, such as "Gaussian, std 0.02"."""
-    levels = [f"{name} {level.mean().item():.4g}" for name, level in likelihood.named_buffers()]
+    levels = [
+        f"{name} {level.mean().item():.4g}"
+        for name, level in likelihood.named_buffers()
+        if level.is_floating_point()  # which entries are lost is no level
+    ]
     return ", ".join([type(likelihood).__name__, *levels])

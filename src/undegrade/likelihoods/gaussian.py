@@ -5,7 +5,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Number, per_sample
+from undegrade.core.image import Number, PerSample, per_sample
 from undegrade.core.likelihood import QuadraticNoise
 from undegrade.likelihoods.noise import Noise
 
@@ -49,6 +49,15 @@ class Gaussian(QuadraticNoise):
 
     def stronger(self, factor: float) -> "Gaussian":
         return Gaussian(factor * self.std)
+
+    def scaled(self, factor: PerSample) -> "Gaussian":
+        if self.std.ndim > 1:
+            return Gaussian(per_sample(factor, self.std) * self.std)
+        return Gaussian(self.std * factor.to(self.std))
+
+    @property
+    def additive(self) -> bool:
+        return True
 
     def _std(self, like: Tensor) -> Tensor:
         if self.std.ndim > 1:

@@ -69,6 +69,13 @@ class Laplace(NoiseModel):
     def stronger(self, factor: float) -> "Laplace":
         return Laplace(factor * self.scale)
 
+    def scaled(self, factor: PerSample) -> "Laplace":
+        return Laplace(self.scale * factor.to(self.scale))
+
+    @property
+    def additive(self) -> bool:
+        return True
+
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """Move from v toward y by at most step/scale."""
         reach = per_sample(step, v) / per_sample(self.scale, v)

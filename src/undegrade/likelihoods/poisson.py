@@ -79,6 +79,10 @@ class Poisson(NoiseModel):
         """As if there had been 1/factor² of the photons."""
         return Poisson(self.peak / factor**2)
 
+    def scaled(self, factor: PerSample) -> "Poisson":
+        """A larger white is one of more photons."""
+        return Poisson(self.peak / factor.to(self.peak))
+
     def prox(self, v: Tensor, y: Tensor, step: float | PerSample) -> Tensor:
         """The positive root of u² − (v − t peak) u = t peak y, or the parabola's minimum."""
         peak, low, y = self._constants(y)

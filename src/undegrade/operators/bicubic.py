@@ -66,6 +66,9 @@ class BicubicDownsample(LinearOperator):
         size = (y.shape[-2] * self.factor, y.shape[-1] * self.factor)
         return interpolate(y, size=size, mode="bicubic", antialias=True)
 
+    def lost(self, y: Tensor) -> None:
+        """Every entry sees the image."""
+
     @property
     def _reach(self) -> int:
         """Pixels past the border that count."""

@@ -98,6 +98,9 @@ class Blur(LinearOperator):
         """The measurement itself; for `valid` with the lost frame filled by its last pixels."""
         return pad(y, self.margin, "replicate") if self.boundary == "valid" else y
 
+    def lost(self, y: Tensor) -> None:
+        """Every entry sees the image."""
+
     @property
     def gram(self) -> Gram | None:
         """For a periodic boundary: |F psf|² in frequencies."""

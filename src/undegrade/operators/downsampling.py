@@ -65,6 +65,9 @@ class Downsample(LinearOperator):
         low = place.floor().long()
         return low, (low + 1).clamp(max=n - 1), place - low
 
+    def lost(self, y: Tensor) -> None:
+        """Every entry sees the image."""
+
     @property
     def gram(self) -> Gram:
         """1 at the pixels that remain, 0 elsewhere."""

@@ -23,6 +23,9 @@ class Identity(LinearOperator):
     def initial(self, y: Tensor) -> Image:
         return y
 
+    def lost(self, y: Tensor) -> None:
+        """Every entry sees the image."""
+
     @property
     def gram(self) -> Gram:
         return Diagonal(lambda x: x.new_ones(len(x), 1, 1, 1))

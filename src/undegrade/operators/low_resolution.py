@@ -52,6 +52,9 @@ class LowResolution(LinearOperator):
     def initial(self, y: Tensor) -> Image:
         return self.downsample.initial(y)
 
+    def lost(self, y: Tensor) -> None:
+        """Every entry sees the image."""
+
     @property
     def gram(self) -> Gram:
         return _Decimated(self)

@@ -62,6 +62,10 @@ class Mask(LinearOperator):
         seen = (weight != 0).to(y)
         return _filled(ratio(y, weight), seen)
 
+    def lost(self, y: Tensor) -> Tensor | None:
+        lost = self.observed.to(y.device) == 0
+        return lost if bool(lost.any()) else None
+
     @property
     def gram(self) -> Gram:
         return Diagonal(lambda x: self.observed.to(x).square())

@@ -45,6 +45,9 @@ class Turn(LinearOperator):
     def initial(self, y: Tensor) -> Image:
         return self.adjoint(y)
 
+    def lost(self, y: Tensor) -> None:
+        """Every entry sees the image."""
+
 
 TURNS = tuple(
     Turn(rows=rows, columns=columns, transposed=transposed)

@@ -25,5 +25,5 @@ def complete(measurement: Measurement) -> Tensor:
     Lost are the entries whose precision is 0, such as pure black and white under salt and pepper.
     """
     y = measurement.y
-    lost = measurement.likelihood.noise.precision(y) <= 0
+    lost = measurement.likelihood.noise.precision(y) <= 0  # the operator fills in what it lost
     return torch.where(lost, Mask(~lost).initial(y), y) if bool(lost.any()) else y

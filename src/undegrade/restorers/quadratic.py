@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, final
 
+import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
@@ -22,7 +23,7 @@ from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.lbfgs import LBFGS
 
 WARM_UP_ITERATIONS = 8  # per tried weight, each from where the last one ended
-_START = 150.0
+_START = 9.0  # times 1/variance of the pixels: about 150 for photographs in [0, 1], in any units
 
 
 @final
@@ -81,7 +82,7 @@ class Quadratic:
         operator = measurement.operator.as_linear(
             "quadratic restoration needs one: use the variational method"
         )
-        squares = LeastSquares(operator, y, measurement.likelihood.noise.precision(y).rsqrt())
+        squares = LeastSquares(operator, y, measurement.precision.rsqrt())
         return Objective(squares, Tikhonov(FiniteDifference()), weight, self._constraint)
 
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
@@ -95,6 +96,7 @@ class Quadratic:
             begin = x0 if last is None else last
             return advance(self._method, objective, begin, WARM_UP_ITERATIONS).x
 
-        start = y.new_full((len(y),), _START)
-        precision = measurement.likelihood.noise.precision(y)
+        variance = x0.flatten(1).var(1).clamp(min=torch.finfo(x0.dtype).tiny ** 0.5)
+        start = _START / variance
+        precision = measurement.precision
         return self.rule.choose(path(tried, operator), y, precision, start)

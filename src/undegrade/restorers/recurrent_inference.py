@@ -22,6 +22,7 @@ from undegrade.machines.weight_file import load_weights
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.nominal import nominal
 from undegrade.restorers.shared_noise import in_color, is_gray, own_noise, separated
 from undegrade.restorers.working_measurement import working_measurement
 
@@ -82,7 +83,7 @@ class RecurrentInference:
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[RIMState]:
-        """The estimate after the last step, clipped to [0, 1].
+        """The estimate after the last step, clipped to [0, 1], or to the picture's own range.
 
         Trace and state are those of the picture as it lies.
         """
@@ -149,22 +150,32 @@ def _of_brightness(observer: Observer) -> Observer:
 def restored_by(
     rim: RIM, measurement: Measurement, *, observe: Sequence[Observer] = ()
 ) -> Result[RIMState]:
-    """All steps of a machine on a measurement, what its features finish with, clipped to [0, 1].
+    """All steps of a machine on a measurement, what its features finish with, clipped.
+
+    The machine works in [0, 1], where the picture is brought from any other range. Clipped is to
+    [0, 1] where the picture lies there, else to what the first estimate spans.
 
     The one way from a measurement to a learned estimate: the restorer, the validation of a training
     and the benchmarks go it. The machine must be where the measurement is.
     """
-    problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
+    inside = nominal(measurement)
+    moved = inside.measurement
+    problem = Fidelity(moved.operator, moved.likelihood, moved.y)
+
+    def watch(iteration: int, state: Any) -> Mapping[str, PerSample]:
+        there = state if inside.range.usual else replace(state, x=inside.back(state.x))
+        return {name: value for o in observe for name, value in o(iteration, there).items()}
+
     stop = until(iterations=rim.steps)
-    result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
+    result = solve(rim, problem, first_estimate(moved), stop=stop, observe=(watch,))
     x = rim.features.finish(problem, result.state.prepared, result.x)
-    return replace(result, x=x.clamp(0, 1))
+    return replace(result, x=inside.back(x))
 
 
 def shipped(measurement: Measurement) -> Path:
     """The weights in the package that are best for a measurement."""
     y, gram = measurement.y, measurement.operator.gram
-    complete = bool((measurement.likelihood.noise.precision(y) > 0).all())
+    complete = bool((measurement.precision > 0).all())
     only_noise = gram is not None and complete and _is_one(gram, measurement.operator.initial(y))
     return WEIGHTS / f"{DENOISING if only_noise else UNIVERSAL}.safetensors"
 

@@ -126,7 +126,7 @@ class Variational:
             return plan.reached(ended)
 
         trials = path(tried, lambda at: operator(at.x))
-        precision = measurement.likelihood.noise.precision(y)
+        precision = measurement.precision
         start = _usual_weight(precision) * _gain(operator, x0)
         return self.rule.choose(trials, y, precision, start)
 

@@ -1,0 +1,68 @@
+"""Salt and pepper whose values are not 0 and 1."""
+
+import pytest
+import torch
+from torch import Tensor
+
+import undegrade as ud
+from undegrade.likelihoods.impulses import impulses, stray
+
+
+def picture() -> Tensor:
+    """Smooth areas, an edge and a little noise, not black or white anywhere; rounded to 8 bits."""
+    rows, columns = torch.meshgrid(torch.arange(96.0), torch.arange(120.0), indexing="ij")
+    x = 0.45 + 0.25 * torch.sin(rows / 13) * torch.cos(columns / 17) + 0.2 * (columns > 60)
+    noise = 0.01 * torch.randn(96, 120, generator=torch.Generator().manual_seed(1))
+    return ((x + noise).expand(1, 3, 96, 120) * 255).round() / 255
+
+
+U = torch.rand(1, 3, 96, 120, generator=torch.Generator().manual_seed(0))
+
+
+def peppered(fraction: float, low: float | Tensor, high: float | Tensor) -> tuple[Tensor, Tensor]:
+    y = torch.where(fraction / 2 > U, low, torch.where(fraction > U, high, picture()))
+    return y, fraction > U
+
+
+@pytest.mark.parametrize("fraction", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.0, 1.0), (5 / 255, 250 / 255), (0.0, 4095 / 65535)], ids=str
+)
+def test_two_values_tell_all_that_is_lost(fraction: float, low: float, high: float) -> None:
+    y, lost = peppered(fraction, low, high)
+    found, told = impulses(y, torch.tensor(fraction))
+    assert bool(told.all())
+    assert torch.equal(found, lost)
+
+
+def test_random_values_are_found_by_their_surroundings() -> None:
+    values = torch.rand(U.shape, generator=torch.Generator().manual_seed(2))
+    y, lost = peppered(0.01, values, values)
+    found, told = impulses(y, torch.tensor(0.01))
+    assert not bool(told.any())
+    clear = lost & ((values - picture()).abs() > 0.15)
+    assert float((found & clear).sum() / clear.sum()) > 0.95
+    assert float(found.float().mean()) < 0.02
+
+
+def test_the_black_and_white_of_a_bilevel_page_is_not_lost() -> None:
+    page = (picture() > 0.5).float()
+    y = torch.where(U[:, :1] < 0.04, 1 - page, page)
+    found, _ = impulses(y, torch.tensor(0.04))
+    assert float(found.float().mean()) < 0.1
+    assert float(found[(U[:, :1] < 0.04).expand_as(y)].float().mean()) > 0.85
+
+
+def test_what_compression_left_of_impulses_is_restored_as_noise_and_holes() -> None:
+    y = peppered(0.05, 0.0, 1.0)[0]
+    spread = torch.nn.functional.avg_pool2d(y, 3, 1, 1, count_include_pad=False)
+    y = (0.85 * y + 0.15 * spread).clamp(0.02, 0.97)
+    measurement = ud.Measurement(y, likelihood=ud.SaltAndPepper(0.05))
+    assert float(measurement.likelihood.std) > 0.002
+    restored = ud.RecurrentInference().restore(measurement).x
+    assert float(ud.psnr(restored, picture())) > float(ud.psnr(y, picture())) + 8
+
+
+def test_strays_are_counted_where_nothing_is_said() -> None:
+    assert stray(picture()) < 1e-4
+    assert stray(peppered(0.004, 0.0, 1.0)[0]) == pytest.approx(0.004, rel=0.2)
