@@ -92,7 +92,7 @@ def parse(form: Callable[..., T], command: str, args: Sequence[str], default: T 
 def _completed(args: Sequence[str]) -> list[str]:
     """The arguments, with the word that a bare --saturation leaves out."""
     words = list[str]()
-    for word, following in zip(args, [*args[1:], ""], strict=True):
+    for word, following in zip(args, [*args, ""][1:], strict=True):
         words.append(word)
         if word == _SATURATION and following not in _SATURATIONS:
             words.append("on")
