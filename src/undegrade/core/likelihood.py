@@ -85,14 +85,13 @@ class NoiseModel(Likelihood):
     def stronger(self, factor: float) -> "Likelihood":
         """The same kind of noise with deviations that are `factor` times as large."""
 
-    def scaled(self, factor: PerSample) -> "NoiseModel":
+    def scaled(self, factor: PerSample) -> "NoiseModel | None":
         """The noise of factor·y in units of factor·x, where this is that of y.
 
-        Raises:
-            ValueError: it is of another kind in other units.
+        None where it is of another kind in other units, or that is not known.
         """
         del factor
-        raise ValueError(f"{type(self).__name__} has no other units")
+        return None
 
     @property
     def additive(self) -> bool:

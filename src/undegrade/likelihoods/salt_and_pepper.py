@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Number, PerSample, per_sample
-from undegrade.core.likelihood import NoiseModel, QuadraticNoise
+from undegrade.core.likelihood import QuadraticNoise
 from undegrade.likelihoods.impulses import impulses
 from undegrade.likelihoods.noise import Noise
 from undegrade.likelihoods.noise_level import estimate_noise_std
@@ -91,10 +91,10 @@ class SaltAndPepper(QuadraticNoise):
             std = torch.where(told, std, torch.maximum(std, estimate_noise_std(y, ~lost)))
         return SaltAndPepper(self.fraction, std, lost)
 
-    def scaled(self, factor: PerSample) -> NoiseModel:
+    def scaled(self, factor: PerSample) -> "SaltAndPepper | None":
         """Where it is known which entries are lost."""
         if self.lost is None:
-            return super().scaled(factor)
+            return None
         return SaltAndPepper(self.fraction, self.std * factor.to(self.std), self.lost)
 
     @property

@@ -1,7 +1,8 @@
 """Measurements of any range, for methods that were made for pictures in [0, 1]."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,12 +11,12 @@ from torch.nn.functional import avg_pool2d
 from undegrade.core.image import Image, PerSample, norm, per_sample
 from undegrade.core.likelihood import NoiseModel
 from undegrade.core.measurement import Measurement
+from undegrade.core.solver import Observer
 from undegrade.restorers.initial import first_estimate
 
 _WINDOW = 3  # pixels a side: in their means, noise is a third of what it is
 _SURE = 4.0  # standard deviations that noise in such means does not exceed
 _SLACK = 0.1  # beyond [0, 1] that is overshoot and no other range
-_OVERSHOOT = 0.25  # of the range by which an estimate may exceed the first one
 _DARK = 1 / 8  # of white: what stays below it is of another range
 _FULL_SCALES = tuple(2.0**n - 1 for n in (8, 10, 12, 14, 16))
 _FILLED = 0.31  # of its full scale that a picture reaches at least: no two scales meet there
@@ -47,13 +48,37 @@ class Nominal:
     range: Range
     ends: tuple[PerSample, PerSample]
 
+    def clipped(self, x: Image) -> Image:
+        """An estimate of x′ between the ends."""
+        low, high = (per_sample(end, x) for end in self.ends)
+        return torch.minimum(torch.maximum(x, low), high)
+
     def back(self, x: Image) -> Image:
         """An estimate of x′ as one of x, clipped to the ends."""
-        low, high = (per_sample(end, x) for end in self.ends)
-        inside = torch.minimum(torch.maximum(x, low), high)
+        inside = self.clipped(x)
         if self.range.usual:
             return inside
         return inside * per_sample(self.range.span, x) + per_sample(self.range.low, x)
+
+    def watching(self, observe: Sequence[Observer]) -> tuple[Observer, ...]:
+        """One observer for all that shows them the picture in its own range."""
+        if self.range.usual:
+            return tuple(observe)
+
+        def watch(iteration: int, state: Any) -> Mapping[str, PerSample]:
+            there = replace(state, x=self.back(state.x))
+            return {name: value for o in observe for name, value in o(iteration, there).items()}
+
+        return (watch,)
+
+
+def range_of(measurement: Measurement, x: Image) -> Range:
+    """The range of a first estimate x: [0, 1], or another one where it is of another.
+
+    Raises:
+        ValueError: the likelihood is no `NoiseModel`.
+    """
+    return _range(x, _level(measurement), shifted=measurement.likelihood.noise.additive)
 
 
 def nominal(measurement: Measurement) -> Nominal:
@@ -61,7 +86,8 @@ def nominal(measurement: Measurement) -> Nominal:
 
     A picture of which more than its noise lies outside, or that stays below an eighth of white, is
     of another range: a full scale of 8, 10, 12, 14 or 16 bits that it fills to a third, else its
-    own. Noise that depends on the signal keeps 0 where it is; a non-linear operator keeps both.
+    own. Noise that depends on the signal keeps 0 where it is; a non-linear operator, and noise that
+    has no other units, keep both.
     """
     y, A = measurement.y, measurement.operator
     x = first_estimate(measurement)
@@ -70,15 +96,18 @@ def nominal(measurement: Measurement) -> Nominal:
     if not A.linear or not isinstance(measurement.likelihood, NoiseModel):
         return Nominal(measurement, usual, (0 * one, one))
     noise = measurement.likelihood.noise
-    found = _range(x, _level(measurement), shifted=noise.additive)
+    found = range_of(measurement, x)
     if found.usual:
         return Nominal(measurement, usual, (0 * one, one))
     factor = one / found.span
+    scaled = noise.scaled(factor)
+    if scaled is None:
+        return Nominal(measurement, usual, (0 * one, one))
     if bool((found.low != 0).any()):
         y = y - A(per_sample(found.low, x).expand_as(x))
-    moved = Measurement(per_sample(factor, y) * y, A, noise.scaled(factor))
+    moved = Measurement(per_sample(factor, y) * y, A, scaled)
     inner = (x - per_sample(found.low, x)) / per_sample(found.span, x)
-    ends = inner.flatten(1).amin(1) - _OVERSHOOT, inner.flatten(1).amax(1) + _OVERSHOOT
+    ends = inner.flatten(1).amin(1).clamp(max=0), inner.flatten(1).amax(1).clamp(min=1)
     return Nominal(moved, found, ends)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, final
 
-import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample
@@ -19,11 +18,12 @@ from undegrade.priors.box import NONNEGATIVE, Box
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.nominal import range_of
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.lbfgs import LBFGS
 
 WARM_UP_ITERATIONS = 8  # per tried weight, each from where the last one ended
-_START = 9.0  # times 1/variance of the pixels: about 150 for photographs in [0, 1], in any units
+_START = 150.0  # of photographs in [0, 1]; the weight is that of squares of their differences
 
 
 @final
@@ -96,7 +96,6 @@ class Quadratic:
             begin = x0 if last is None else last
             return advance(self._method, objective, begin, WARM_UP_ITERATIONS).x
 
-        variance = x0.flatten(1).var(1).clamp(min=torch.finfo(x0.dtype).tiny ** 0.5)
-        start = _START / variance
+        start = _START / range_of(measurement, x0).span.square()
         precision = measurement.precision
         return self.rule.choose(path(tried, operator), y, precision, start)

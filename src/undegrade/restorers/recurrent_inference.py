@@ -22,7 +22,7 @@ from undegrade.machines.weight_file import load_weights
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.nominal import nominal
+from undegrade.restorers.nominal import Nominal, nominal
 from undegrade.restorers.shared_noise import in_color, is_gray, own_noise, separated
 from undegrade.restorers.working_measurement import working_measurement
 
@@ -95,36 +95,35 @@ class RecurrentInference:
         rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         dtype = computing_dtype(self.precision, measurement.y.device)
         rim = rim.with_cell(AutocastCell(rim.cell, dtype))
-        if self.weights is None and path.stem == UNIVERSAL:
-            return self._of_color(rim, measurement, observe)
-        return self._mean(rim, measurement, observe)
+        inside, colors = nominal(measurement), self.weights is None and path.stem == UNIVERSAL
+        restored = self._of_color if colors else self._mean
+        result = restored(rim, inside, inside.watching(observe))
+        return replace(result, x=inside.back(result.x))
 
-    def _of_color(
-        self, rim: RIM, measurement: Measurement, observe: Sequence[Observer]
-    ) -> Result[RIMState]:
+    def _of_color(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
         """By weights that saw three channels of independent noise, whatever the measurement has."""
+        measurement = inside.measurement
         x0 = first_estimate(measurement)
         if x0.shape[1] == 1:
             colored, none = in_color(measurement), x0.new_zeros(len(x0))
             looks = [_of_brightness(observer) for observer in observe]
-            result = self._mean(rim, separated(colored, none), looks)
+            result = self._mean(rim, replace(inside, measurement=separated(colored, none)), looks)
             return replace(result, x=result.x.mean(1, keepdim=True), x0=x0)
         gray = is_gray(measurement)
         own = torch.where(gray, 0.0, own_noise(measurement))
-        result = self._mean(rim, separated(measurement, own), observe)
+        result = self._mean(rim, replace(inside, measurement=separated(measurement, own)), observe)
         brightness = result.x.mean(1, keepdim=True).expand_as(result.x)
         return replace(result, x=select(gray, brightness, result.x))
 
-    def _mean(
-        self, rim: RIM, measurement: Measurement, observe: Sequence[Observer]
-    ) -> Result[RIMState]:
+    def _mean(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
         """The mean over the ensemble."""
-        result = restored_by(rim, measurement, observe=observe)
-        x, seconds = result.x, result.seconds
+        measurement = inside.measurement
+        result = _finished(rim, measurement, observe)
+        x, seconds = inside.clipped(result.x), result.seconds
         for turn in TURNS[1 : self.ensemble]:
             turned = replace(measurement, operator=measurement.operator @ turn)
-            other = restored_by(rim, turned)
-            x, seconds = x + turn(other.x), seconds + other.seconds
+            other = _finished(rim, turned, ())
+            x, seconds = x + turn(inside.clipped(other.x)), seconds + other.seconds
         return replace(result, x=x / self.ensemble, seconds=seconds)
 
     def _by_rounds(self, measurement: Measurement, observe: Sequence[Observer]) -> Result[RIMState]:
@@ -146,7 +145,6 @@ def _of_brightness(observer: Observer) -> Observer:
     return look
 
 
-@torch.no_grad()
 def restored_by(
     rim: RIM, measurement: Measurement, *, observe: Sequence[Observer] = ()
 ) -> Result[RIMState]:
@@ -159,17 +157,16 @@ def restored_by(
     and the benchmarks go it. The machine must be where the measurement is.
     """
     inside = nominal(measurement)
-    moved = inside.measurement
-    problem = Fidelity(moved.operator, moved.likelihood, moved.y)
+    result = _finished(rim, inside.measurement, inside.watching(observe))
+    return replace(result, x=inside.back(result.x))
 
-    def watch(iteration: int, state: Any) -> Mapping[str, PerSample]:
-        there = state if inside.range.usual else replace(state, x=inside.back(state.x))
-        return {name: value for o in observe for name, value in o(iteration, there).items()}
 
+@torch.no_grad()
+def _finished(rim: RIM, measurement: Measurement, observe: Sequence[Observer]) -> Result[RIMState]:
+    problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
     stop = until(iterations=rim.steps)
-    result = solve(rim, problem, first_estimate(moved), stop=stop, observe=(watch,))
-    x = rim.features.finish(problem, result.state.prepared, result.x)
-    return replace(result, x=inside.back(x))
+    result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
+    return replace(result, x=rim.features.finish(problem, result.state.prepared, result.x))
 
 
 def shipped(measurement: Measurement) -> Path:
