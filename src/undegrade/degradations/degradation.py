@@ -25,7 +25,7 @@ from undegrade.operators.response import Response
 
 _MOST_BITS = 16
 _MANY = 1e-3  # part of a picture's entries at the top of the range that is no chance
-_COARSE = 2.0  # steps over the noise's deviation from which rounding is no small noise of its own
+_COARSE = 4.0  # steps over the deviation: rounding alone, taken for noise, has 3.5
 
 Scene = Literal["linear", "encoded"]
 """Whether a picture x is linear light, or holds what a response makes of it, as files do."""
