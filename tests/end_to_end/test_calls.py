@@ -109,7 +109,7 @@ def test_flags_come_before_the_description_beside_the_picture(folder: Path, run:
     run("degrade a.png y.png --noise gaussian:0.1")
     run("restore y.png --output out --noise gaussian:0.05", FAST)
     settings = json.loads((folder / "out" / "settings.json").read_text())
-    assert settings["pictures"][0]["known"] == "--noise gaussian:0.05"
+    assert settings["pictures"][0]["known"] == "y.png.json with --noise gaussian:0.05"
     run("degrade a.png z.png --noise gaussian:0.2")
     run("restore y.png --output out --degradation z.png.json", FAST)
     settings = json.loads((folder / "out" / "settings.json").read_text())

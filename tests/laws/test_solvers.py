@@ -78,14 +78,15 @@ def test_advancing_by_n_steps_is_solving_for_n_iterations(case):
 
 
 def test_a_batch_gives_what_its_members_give_alone(case):
-    stop = to_the_end(case, 100 * case.tolerance)
+    stop = to_the_end(case, 10 * case.tolerance)
     together = solve(case.solver, case.quadratic(), case.start(), stop=stop)
     assert together.iterations[0] != together.iterations[1]  # or the law would be idle
     for i in range(2):
         rows = slice(i, i + 1)
         alone = solve(case.solver, case.quadratic(rows), case.start(rows), stop=stop)
         assert alone.status == together.status[rows]
-        assert alone.iterations == together.iterations[rows]
+        # sums of another order of the rows may cross the tolerance an iteration earlier or later
+        assert abs(alone.iterations[0] - together.iterations[i]) <= 1
         torch.testing.assert_close(alone.x, together.x[rows], rtol=1e-7, atol=1e-7)
 
 

@@ -43,7 +43,7 @@ def test_the_value_never_rises_and_ends_below_lbfgs():
     for likelihood in (Gaussian(0.05), Poisson(20.0), Saturated(Gaussian(0.05), 0.8)):
         problem = camera(likelihood=likelihood)
         x0 = problem.fidelity.operator.initial(problem.fidelity.y.clamp(min=0.1))
-        seen = values(problem, x0, 16)
+        seen = values(problem, x0, 40)
         assert (seen.diff(dim=0) <= 1e-9 * seen[0].abs()).all()
         best = values(problem, x0, 40, LBFGS())[-1]
         assert (seen[-1] <= best + 1e-6 * best.abs()).all()

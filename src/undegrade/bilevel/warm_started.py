@@ -41,7 +41,7 @@ class WarmStarted:
 
     The problem itself has no history: it is the state that carries the lower solution from one
     step to the next. With lower problems solved to their tolerance the iterates are those of the
-    solver alone, in a fraction of the time.
+    solver alone. How much time that saves is not measured yet.
 
     Arguments:
         solver: of smooth problems, such as `LBFGS()`.

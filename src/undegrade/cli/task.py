@@ -164,8 +164,8 @@ def _lasting(restorer: Restorer, path: Path, *, resume: bool) -> tuple[Restorer,
         return restorer, None
     if restorer.checkpoint is not None:
         return restorer, restorer.iterations
-    if not resume:
-        path.unlink(missing_ok=True)
+    if not resume and path.exists():  # where a file is in the way, the result says it better
+        path.unlink()
     return replace(cast(Any, restorer), checkpoint=path), restorer.iterations
 
 

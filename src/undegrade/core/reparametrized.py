@@ -32,6 +32,10 @@ class Reparametrized(Functional):
 
     def curvature(self, x: Vector) -> Callable[[Vector], Vector]:
         """That of f, seen through ψ′: the product of Gauss and Newton."""
-        image, push = torch.func.linearize(self.parametrization.image, x)
-        curved = self.functional.curvature(image)
-        return lambda v: self.parametrization.pullback(x, curved(push(v)))
+        curved = self.functional.curvature(self.parametrization.image(x))
+
+        def product(v: Vector) -> Vector:
+            pushed = torch.func.jvp(self.parametrization.image, (x,), (v,))[1]
+            return self.parametrization.pullback(x, curved(pushed))
+
+        return product

@@ -214,9 +214,8 @@ class DegradationFlags:
         noise = kinds[kind]
         form = f"{kind}:{noise.unit}"
         if len(numbers) != form.count(":"):
-            raise ValueError(
-                f"expected {form} with {form.count(':')} number(s), got {self.noise!r}"
-            )
+            count = "a number" if form.count(":") == 1 else f"{form.count(':')} numbers"
+            raise ValueError(f"expected {form} with {count}, got {self.noise!r}")
         levels = [number(n, form, self.noise) for n in numbers]
         if noise.unit in _OF_THE_RANGE and levels[0] > 1:
             raise ValueError(
