@@ -155,7 +155,8 @@ def _left_where_interrupted(path: Path) -> Generator[None]:
     except KeyboardInterrupt:
         kept = f"--resume goes on from {path}" if path.exists() else ""
         raise KeyboardInterrupt(kept) from None
-    path.unlink(missing_ok=True)
+    if path.exists():
+        path.unlink()
 
 
 def _lasting(restorer: Restorer, path: Path, *, resume: bool) -> tuple[Restorer, int | None]:
