@@ -155,7 +155,7 @@ def _left_where_interrupted(path: Path) -> Generator[None]:
     except KeyboardInterrupt:
         kept = f"--resume goes on from {path}" if path.exists() else ""
         raise KeyboardInterrupt(kept) from None
-    if path.exists():  # its folder may be none, which is told where a result is written
+    if path.exists():
         path.unlink()
 
 
