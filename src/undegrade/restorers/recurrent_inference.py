@@ -41,8 +41,8 @@ class RecurrentInference:
     first made independent, by more noise in the directions of color.
 
     Behind a non-linear operator, such as a camera's response, shipped weights see the linear
-    measurement that this one is near the first estimate (`working_measurement`), 1 to 2 dB above
-    `Variational`. Weights of your own see it linearized about the estimate of every step, as in
+    measurement that this one is near the first estimate (`working_measurement`). Weights
+    of your own see it linearized about the estimate of every step, as in
     their training.
 
     References:
