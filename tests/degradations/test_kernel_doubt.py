@@ -55,7 +55,10 @@ def test_of_a_range_the_best_is_taken():
     assert note.startswith("blur found: disk, radius 4")
 
 
-@pytest.mark.parametrize("blur", ["disk:6..3", "disk:0..3", "disk:3..x", "motion:3..9"])
+RANGES = ["disk:6..3", "disk:0..3", "disk:3..x", "disk:3..inf", "motion:3..9"]
+
+
+@pytest.mark.parametrize("blur", RANGES)
 def test_a_range_is_two_numbers_the_smaller_first(blur):
     with pytest.raises(ValueError, match="expected"):
         with_blur_told_by(blurred(4.3), DegradationFlags(blur=blur))

@@ -3,11 +3,13 @@
 import dataclasses
 
 from undegrade.core.image import Image
-from undegrade.degradations.blur_words import ESTIMATE, is_range
+from undegrade.degradations.blur_words import ESTIMATE, is_range, number
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.degradations.unknown_noise import unknown_noise
 from undegrade.kernels.estimate import Estimate, estimate_kernel
 from undegrade.operators.identity import Identity
+
+_FORM = "a blur such as disk:3..6 or estimate:disk:4"
 
 
 def with_blur_told_by(y: Image, flags: DegradationFlags) -> tuple[DegradationFlags, str]:
@@ -33,7 +35,7 @@ def with_blur_told_by(y: Image, flags: DegradationFlags) -> tuple[DegradationFla
         found = estimate_kernel(y, kind, std, within=within)
     else:
         family, *start = words or [""]
-        found = estimate_kernel(y, family, std, tuple(_number(word, blur) for word in start))
+        found = estimate_kernel(y, family, std, tuple(number(word, _FORM, blur) for word in start))
         if found.doubt:
             raise ValueError(
                 f"the picture does not tell the blur {blur}: {found.doubt} (the best was {found})"
@@ -44,14 +46,7 @@ def with_blur_told_by(y: Image, flags: DegradationFlags) -> tuple[DegradationFla
 
 def _limits(word: str, blur: str) -> tuple[float, float]:
     least, _, most = word.partition("..")
-    return _number(least, blur), _number(most or least, blur)
-
-
-def _number(word: str, blur: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        raise ValueError(f"expected numbers, such as disk:3..6, got {blur!r}") from None
+    return number(least, _FORM, blur), number(most or least, _FORM, blur)
 
 
 def _as_flag(found: Estimate) -> str:
