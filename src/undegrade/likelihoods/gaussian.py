@@ -7,7 +7,7 @@ from torch import Tensor
 
 from undegrade.core.image import Number, PerSample, per_sample
 from undegrade.core.likelihood import QuadraticNoise
-from undegrade.likelihoods.noise import Noise
+from undegrade.likelihoods.noise import Noise, standard_normal
 
 
 @final
@@ -36,13 +36,7 @@ class Gaussian(QuadraticNoise):
         return f"std={self.std.tolist() if self.std.ndim < 2 else tuple(self.std.shape)}"
 
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(
-            prediction.shape,
-            generator=generator,
-            device=generator.device,
-            dtype=prediction.dtype,
-        )
-        return prediction + self._std(prediction) * noise.to(prediction)
+        return prediction + self._std(prediction) * standard_normal(prediction, generator)
 
     def precision(self, y: Tensor) -> Tensor:
         return self._std(y).square().reciprocal().expand_as(y)

@@ -10,6 +10,12 @@ from torch import Tensor
 from undegrade.core.likelihood import Likelihood
 
 
+def standard_normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """n of the shape, dtype and device of `like`, drawn where the generator is."""
+    n = torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype)
+    return n.to(like)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Noise:
     """What stands beside a likelihood, so that the rest of the house need not know its class.

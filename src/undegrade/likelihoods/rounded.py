@@ -8,6 +8,7 @@ from torch import Tensor
 from undegrade.core.image import Number, PerSample, per_sample
 from undegrade.core.likelihood import NoiseModel
 from undegrade.likelihoods.interval import Interval
+from undegrade.likelihoods.noise import standard_normal
 
 
 @final
@@ -57,13 +58,7 @@ class Rounded(NoiseModel):
         return f"std={self.std.tolist()}, step={step}, clipped={self.ends}"
 
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(
-            prediction.shape,
-            generator=generator,
-            device=generator.device,
-            dtype=prediction.dtype,
-        )
-        y = prediction + self._std(prediction) * noise.to(prediction)
+        y = prediction + self._std(prediction) * standard_normal(prediction, generator)
         step = self.step.to(y)
         rounded = (y / step).round() * step
         return rounded.clamp(0, 1) if self.ends else rounded

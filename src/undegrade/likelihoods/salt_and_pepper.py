@@ -8,7 +8,7 @@ from torch import Tensor
 from undegrade.core.image import Number, PerSample, per_sample
 from undegrade.core.likelihood import QuadraticNoise
 from undegrade.likelihoods.impulses import impulses
-from undegrade.likelihoods.noise import Noise
+from undegrade.likelihoods.noise import Noise, standard_normal
 from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.likelihoods.rounding import rounding_std
 
@@ -63,9 +63,8 @@ class SaltAndPepper(QuadraticNoise):
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
         where, like = generator.device, prediction
         chance = torch.rand(like.shape, dtype=like.dtype, device=where, generator=generator)
-        noise = torch.randn(like.shape, dtype=like.dtype, device=where, generator=generator)
         chance, half = chance.to(like), 0.5 * per_sample(self.fraction, like)
-        y = prediction + per_sample(self.std, like) * noise.to(like)
+        y = prediction + per_sample(self.std, like) * standard_normal(like, generator)
         return torch.where(chance < half, 0.0, torch.where(chance < 2 * half, 1.0, y))
 
     def precision(self, y: Tensor) -> Tensor:

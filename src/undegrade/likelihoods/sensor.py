@@ -7,7 +7,7 @@ from torch import Tensor
 
 from undegrade.core.image import Number, PerSample, per_sample
 from undegrade.core.likelihood import NoiseModel
-from undegrade.likelihoods.noise import Noise
+from undegrade.likelihoods.noise import Noise, standard_normal
 from undegrade.likelihoods.poisson import Poisson
 
 
@@ -49,14 +49,8 @@ class Sensor(NoiseModel):
         return f"gain={self.gain.tolist()}, std={self.std.tolist()}"
 
     def sample(self, prediction: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(
-            prediction.shape,
-            generator=generator,
-            device=generator.device,
-            dtype=prediction.dtype,
-        )
-        counted = self._count.sample(prediction, generator)
-        return counted + per_sample(self.std, prediction) * noise.to(prediction)
+        read_out = per_sample(self.std, prediction) * standard_normal(prediction, generator)
+        return self._count.sample(prediction, generator) + read_out
 
     def forward(self, prediction: Tensor, y: Tensor) -> PerSample:
         shift = self._shift(y)

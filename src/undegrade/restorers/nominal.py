@@ -78,7 +78,9 @@ def range_of(measurement: Measurement, x: Image) -> Range:
     Raises:
         ValueError: the likelihood is no `NoiseModel`.
     """
-    return _range(x, _level(measurement), shifted=measurement.likelihood.noise.additive)
+    return _range(
+        x, deviation(measurement.precision), shifted=measurement.likelihood.noise.additive
+    )
 
 
 def nominal(measurement: Measurement) -> Nominal:
@@ -111,9 +113,8 @@ def nominal(measurement: Measurement) -> Nominal:
     return Nominal(moved, found, ends)
 
 
-def _level(measurement: Measurement) -> PerSample:
-    """Standard deviation of the noise in the entries that are trusted."""
-    precision = measurement.precision
+def deviation(precision: Tensor) -> PerSample:
+    """Root-mean-square deviation of the entries that are trusted; 0 where none is."""
     trusted = (precision > 0).flatten(1).sum(1).clamp(min=1)
     variance = torch.where(precision > 0, precision, torch.inf).reciprocal()
     return norm(variance.sqrt()) / trusted.sqrt()

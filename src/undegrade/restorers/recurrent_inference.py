@@ -41,9 +41,8 @@ class RecurrentInference:
     first made independent, by more noise in the directions of color.
 
     Behind a non-linear operator, such as a camera's response, shipped weights see the linear
-    measurement that this one is near the first estimate (`working_measurement`). Weights
-    of your own see it linearized about the estimate of every step, as in
-    their training.
+    measurement that this one is near the first estimate (`working_measurement`). Weights of your
+    own see it linearized about the estimate of every step, as in their training.
 
     References:
         Putzky and Welling, Recurrent inference machines for solving inverse problems (2017);

@@ -55,9 +55,9 @@ class RichardsonLucy:
         check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
-        x0 = first_estimate(measurement).clamp(min=0).mean((1, 2, 3))
+        estimate = first_estimate(measurement)
+        start = estimate.clamp(min=0).mean((1, 2, 3), keepdim=True).expand_as(estimate).clone()
         stop = until(iterations=self.iterations, residual=self.tolerance)
-        start = per_sample(x0, measurement.y).expand_as(first_estimate(measurement)).clone()
         method = _Multiplicative(self.background)
         return solve(method, measurement, start, stop=stop, observe=observe)
 
@@ -91,7 +91,7 @@ class _Multiplicative:
     def step(self, problem: Measurement, state: Multiplied) -> Multiplied:
         operator, seen = _linear(problem), _seen(problem)
         expected = state.prediction + state.background
-        expected = torch.maximum(expected, _DARKEST * expected.mean())
+        expected = torch.maximum(expected, _DARKEST * expected.mean((1, 2, 3), keepdim=True))
         found = (complete(problem) + state.background).clamp(min=0)
         x = state.x * ratio(operator.adjoint(seen * found / expected), state.reach)
         prediction = operator(x)

@@ -10,6 +10,7 @@ from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
+from undegrade.restorers.nominal import deviation
 
 _COLORS = 3
 _SEED = 1618033988  # one that nobody simulates noise with
@@ -56,7 +57,7 @@ def own_noise(measurement: Measurement) -> PerSample:
         of_color = estimate_noise_std(axes, (precision > 0).all(1, keepdim=True))
     except ValueError:  # too few entries are seen
         return y.new_ones(len(y))
-    return ratio(of_color, _level(precision)).clamp(max=1)
+    return ratio(of_color, deviation(precision)).clamp(max=1)
 
 
 def is_gray(measurement: Measurement) -> Tensor:
@@ -105,13 +106,6 @@ def separated(measurement: Measurement, own: PerSample) -> Measurement:
     noisier = y + per_sample(more, y) * std * in_colors
     noise = Gaussian(per_sample(in_all, y) * precision.rsqrt())
     return Measurement(noisier, measurement.operator, noise)
-
-
-def _level(precision: Tensor) -> PerSample:
-    """Root-mean-square deviation of the entries that are seen."""
-    seen = precision > 0
-    total = torch.where(seen, precision.reciprocal(), 0).flatten(1).sum(1)
-    return ratio(total, seen.to(total).flatten(1).sum(1)).sqrt()
 
 
 def _equal(y: Tensor) -> Tensor:
