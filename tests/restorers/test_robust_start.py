@@ -30,6 +30,26 @@ def test_random_values_go(truth: torch.Tensor) -> None:
     assert float(ud.psnr(start, truth)) > float(ud.psnr(y, truth)) + 10
 
 
+def damaged(truth: torch.Tensor, kind: str) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(2)
+    if kind == "salt and pepper":
+        return ud.SaltAndPepper(0.5).sample(truth, draw)
+    width = truth.shape[3]
+    where = torch.rand(1, 1, 1, width, generator=draw) < 0.1
+    if kind == "random values":
+        where = torch.rand(truth.shape, generator=draw) < 0.3
+    return torch.where(where, torch.rand(truth.shape, generator=draw), truth)
+
+
+@pytest.mark.parametrize("kind", ["salt and pepper", "random values", "dead columns"])
+def test_what_is_drawn_is_no_worse_than_its_start(truth: torch.Tensor, kind: str) -> None:
+    measurement = ud.Measurement(damaged(truth, kind))
+    start = robust_start(measurement)
+    method = ud.RobustUntrainedNetwork(widths=(16, 32, 64), iterations=100)
+    drawn = method.restore(measurement).x
+    assert float(ud.psnr(drawn, truth)) > float(ud.psnr(start, truth)) - 0.1
+
+
 def test_a_correction_begins_at_its_picture() -> None:
     network = ud.SkipNetwork(2 + 3, 3, (3, 4), (1, 1), finish=torch.nn.Identity())
     code = torch.rand(1, 5, 12, 9)

@@ -1,6 +1,7 @@
 """What the shipped learned method makes of a measurement with gross errors of unknown place."""
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ _WEIGHT = 2.0
 _GROSS = 0.15  # what total variation may miss: it flattens detail
 _STD = 0.01  # of what the learned method may miss in sound entries
 _ROUNDS, _FOLDS = 3, 4  # a fourth one changes nothing; with two folds predictions are a bit worse
+_ENSEMBLE = 8  # of the last estimate alone: 0.24 dB under salt and pepper, 0.14 under random values
 _WINDOW = 7  # pixels; smaller has too few sound entries at 70 % corruption
 _LEVELS = 64  # bins for the values of corrupted entries
 # Scales of the error that a sound entry may be away, even where corruption is less likely still: an
@@ -55,14 +57,14 @@ def robust_start(measurement: Measurement) -> Image:
             x = _from(measurement, sure & (fold != out))
             missed = torch.where(fold == out, y - measurement.operator(x), missed)
         sound, sure = _probability(y, missed, sound)
-    return _from(measurement, sure)
+    return _from(measurement, sure, _ENSEMBLE)
 
 
-def _from(measurement: Measurement, sound: Tensor) -> Image:
+def _from(measurement: Measurement, sound: Tensor, ensemble: Literal[1, 2, 4, 8] = 1) -> Image:
     """The learned estimate from some of the entries."""
     y = measurement.y
     return (
-        RecurrentInference()
+        RecurrentInference(ensemble=ensemble)
         .restore(
             Measurement(
                 torch.where(sound, y, torch.zeros_like(y)),
