@@ -19,7 +19,7 @@ def test_salt_and_pepper_goes_as_if_it_were_told(truth: torch.Tensor) -> None:
     y = eta.sample(truth, torch.Generator().manual_seed(1))
     told = ud.RecurrentInference().restore(ud.Measurement(y, ud.Identity(), eta)).x
     start = robust_start(ud.Measurement(y))
-    assert float(ud.psnr(start, truth)) > float(ud.psnr(told, truth)) - 1.0
+    assert float(ud.psnr(start, truth)) > float(ud.psnr(told, truth)) - 0.1
 
 
 def test_random_values_go(truth: torch.Tensor) -> None:
