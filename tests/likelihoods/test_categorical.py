@@ -1,4 +1,4 @@
-"""Labels as measurements: the cross-entropy, its derivatives, its majorizer, and what it ignores."""
+"""Labels as measurements: cross-entropy, its derivatives, its majorizer, what it ignores."""
 
 import copy
 
