@@ -54,6 +54,8 @@ from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
 from .degradations.jpeg import Jpeg as Jpeg
 from .degradations.kernel_file import read_kernel as read_kernel
+from .degradations.named_operator import NamedOperator as NamedOperator
+from .degradations.named_operator import OperatorKind as OperatorKind
 from .estimation.weight import Discrepancy as Discrepancy
 from .estimation.weight import UnbiasedRisk as UnbiasedRisk
 from .estimation.weight import WeightRule as WeightRule
