@@ -90,6 +90,7 @@ def _probability(y: Tensor, missed: Tensor, sound: Tensor) -> tuple[Tensor, Tens
     By a few steps of expectation and maximization, from a first guess.
     """
     scale, level = missed.abs(), (y.clamp(0, 1) * (_LEVELS - 1)).round().long().flatten(1)
+    density = torch.ones_like(y)
     for _ in range(3):
         scale = _mean(missed.abs() * sound) / _mean(sound).clamp(min=1e-3) + _STD
         error = torch.exp(-missed.abs() / scale) / (2 * scale)
