@@ -10,8 +10,8 @@ from undegrade.learned.rim import Cell
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-# Convolutions are 3 to 4 times as fast with AMX. With AVX512-BF16 alone they take 1.5 to 2.0 times as
-# long as in float32, forward and backward (`python -m benchmarks.bfloat16`).
+# Convolutions are 3 to 4 times as fast with AMX. With AVX512-BF16 alone they take 1.5 to 2.0 times
+# as long as in float32, forward and backward (`python -m benchmarks.bfloat16`).
 _FAST_ON_CPU = "amx_bf16"
 _FAST_ON_CUDA = (8, 0)  # compute capability of the first tensor cores for bfloat16
 
