@@ -450,7 +450,7 @@ SOLVERS: dict[str, SolverCase] = {
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
     "l-bfgs": SolverCase(LBFGS(), _smooth, 1e-12),
     "l-bfgs with a long memory": SolverCase(LBFGS(memory=9), _smooth, 1e-12),
-    "levenberg-marquardt": SolverCase(LevenbergMarquardt(), _smooth, 1e-12),
+    "levenberg-marquardt": SolverCase(LevenbergMarquardt(cg_iterations=5), _smooth, 1e-14),
     "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
     "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
     "preconditioned primal-dual": SolverCase(

@@ -96,6 +96,7 @@ from .learned.rim import Cell as Cell
 from .learned.rim import RIMState as RIMState
 from .learned.schedule import GeometricErrors as GeometricErrors
 from .learned.schedule import ListedErrors as ListedErrors
+from .likelihoods.categorical import Categorical as Categorical
 from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.noise import Noise as Noise

@@ -50,10 +50,13 @@ def require_tensor(x: object, whose: str) -> None:
 def require_shape(prediction: Tensor, y: Tensor) -> None:
     """Refuse a variable of which the operator makes something else than was measured.
 
+    A measurement of one channel may hold labels, which are predicted by scores of many.
+
     Raises:
         ValueError: the shapes differ.
     """
-    if prediction.shape != y.shape:
+    rows = prediction[:, :1] if y.ndim == 4 and y.shape[1] == 1 else prediction
+    if rows.shape != y.shape:
         raise ValueError(
             f"the variable has another shape than was restored from: the operator makes "
             f"{tuple(prediction.shape)} of it, where {tuple(y.shape)} was measured"

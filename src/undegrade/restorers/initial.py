@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Image
+from undegrade.core.likelihood import NoiseModel
 from undegrade.core.measurement import Measurement, check_picture, require_measurement
 from undegrade.operators.mask import Mask
 
@@ -24,8 +25,11 @@ def first_estimate(measurement: Measurement) -> Image:
 def complete(measurement: Measurement) -> Tensor:
     """y, its lost entries filled from around.
 
-    Lost are the entries whose precision is 0, such as pure black and white under salt and pepper.
+    Lost are the entries whose precision is 0, such as pure black and white under salt and pepper;
+    labels have no precision, and stay.
     """
-    y = measurement.y
-    lost = measurement.likelihood.noise.precision(y) <= 0  # the operator fills in what it lost
+    y, likelihood = measurement.y, measurement.likelihood
+    if not isinstance(likelihood, NoiseModel):
+        return y
+    lost = likelihood.precision(y) <= 0  # the operator fills in what it lost
     return torch.where(lost, Mask(~lost).initial(y), y) if bool(lost.any()) else y
