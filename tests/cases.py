@@ -34,6 +34,7 @@ from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.machines.architecture import ARCHITECTURES, Architecture
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.random_projector import RandomProjector
 from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.networks.skip import SkipNetwork
 from undegrade.operators.bicubic import BicubicDownsample
@@ -78,7 +79,7 @@ from undegrade.untrained.difference_of_squares import FactorDescent, HyperbolicM
 from undegrade.untrained.double_overparametrization import DoubleOverparametrization
 from undegrade.untrained.drawing import Drawing
 from undegrade.untrained.low_rank_plus_sparse import LowRankPlusSparse
-from undegrade.untrained.update_rule import SteepestDescent
+from undegrade.untrained.update_rule import Adam, SteepestDescent
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -521,6 +522,12 @@ def _drawing(jitter: float = 0.03) -> Drawing:
     return Drawing(network=network, channels=2, jitter=jitter)
 
 
+def _projector() -> Drawing:
+    """The same network at fixed weights."""
+    network = RandomProjector(_drawing().network, 2, (9, 6)).double()
+    return Drawing(network=network, channels=2)
+
+
 UNTRAINED: dict[str, UntrainedCase] = {
     "deep image prior": UntrainedCase(
         DeepImagePrior(drawing=_drawing()), Blur(_psf(3, 3), "reflect"), Laplace(0.1)
@@ -529,6 +536,9 @@ UNTRAINED: dict[str, UntrainedCase] = {
         DeepImagePrior(drawing=_drawing(0.0), update=SteepestDescent(rate=1e-3, decay=0.99)),
         Identity(),
         Gaussian(1.0),
+    ),
+    "deep random projector": UntrainedCase(
+        DeepImagePrior(drawing=_projector(), update=Adam(rate=0.03)), Identity(), Gaussian(1.0)
     ),
     "double over-parameterization": UntrainedCase(
         DoubleOverparametrization(drawing=_drawing(), sparse=HyperbolicMirror(rate=0.3)),

@@ -119,6 +119,7 @@ from .networks.gated_cell import GatedCell as GatedCell
 from .networks.gated_cell import GatedSettings as GatedSettings
 from .networks.multiscale_cell import MultiscaleCell as MultiscaleCell
 from .networks.multiscale_cell import MultiscaleSettings as MultiscaleSettings
+from .networks.random_projector import RandomProjector as RandomProjector
 from .networks.residual_cell import ResidualCell as ResidualCell
 from .networks.residual_cell import ResidualSettings as ResidualSettings
 from .networks.segmentation import SegmentationNetwork as SegmentationNetwork
