@@ -1,13 +1,13 @@
 """Segmentation of street scenes, and pictures made from label maps.
 
     python -m benchmarks.synthesis network [--weights FILE]
-    python -m benchmarks.synthesis pictures --other FILE [--count 10] [--show DIR]
+    python -m benchmarks.synthesis pictures --other FILE [--count 10] [--show synthesized]
 
 `network` measures the shipped network on the test folder of CamVid. `pictures` takes evenly spaced
 label maps of that folder; for each the photograph itself, the mean colors, total variation with
 L-BFGS (the experiment of the LGD project: no views, no denoiser) and `Synthesis`: cross-entropy of
 a pixel and pixels as asked, by the shipped network, and by another one, trained with another seed
-and width, that no picture was fitted to. `--show` keeps the pictures.
+and width, that no picture was fitted to. What is in the `--show` folder already is not made anew.
 """
 
 import argparse
@@ -65,8 +65,9 @@ def judged(asked: ud.SegmentationNetwork, x: Tensor, labels: Tensor) -> tuple[fl
     return cost, 100 * accuracy(confusion(scores.argmax(1), labels, classes))
 
 
-def pictures(other: Path, count: int, show: Path | None) -> list[table.Row]:
+def pictures(other: Path, count: int, show: Path) -> list[table.Row]:
     shipped, second = ud.load_segmentation(), ud.load_segmentation(other)
+    show.mkdir(parents=True, exist_ok=True)
     pairs = labelled_pictures(TEST)
     pairs = pairs[:: len(pairs) // count][:count]
     ways: dict[str, Callable[[ud.Measurement, Path], Tensor]] = {
@@ -80,12 +81,12 @@ def pictures(other: Path, count: int, show: Path | None) -> list[table.Row]:
         labels = read_labels(label_path)
         problem = measured(shipped, labels)
         for way, make in ways.items():
-            x = make(problem, path)
+            file = show / f"{path.stem} {way}.png"
+            if not file.exists():
+                ud.write_image(file, make(problem, path))
+            x = ud.read_image(file)  # with 8 bits, as it is looked at
             scores[way].append((*judged(shipped, x, labels), *judged(second, x, labels)))
             print(path.stem, way, *(f"{v:.3f}" for v in scores[way][-1]), flush=True)
-            if show is not None:
-                show.mkdir(parents=True, exist_ok=True)
-                ud.write_image(show / f"{path.stem} {way}.png", x)
     columns = ("cross-entropy", "as asked, %", "cross-entropy, other", "as asked, %, other")
     means = {way: torch.tensor(rows).mean(0).tolist() for way, rows in scores.items()}
     return [
@@ -100,7 +101,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=SHIPPED)
     parser.add_argument("--other", type=Path)
     parser.add_argument("--count", type=int, default=10)
-    parser.add_argument("--show", type=Path)
+    parser.add_argument("--show", type=Path, default=Path("synthesized"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.which == "network":
