@@ -3,12 +3,12 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, Vector, per_sample
+from undegrade.core.image import PerSample, Vector, per_sample, require_tensor
 from undegrade.core.listed import Listed, all_names
 from undegrade.core.operator import LinearOperator
 
@@ -18,9 +18,9 @@ Linear: TypeAlias = Callable[[Tensor], Tensor]
 class Functional(torch.nn.Module, metaclass=Listed):
     """f: vector → ℝ, one value per sample."""
 
-    if TYPE_CHECKING:
-
-        def __call__(self, x: Tensor) -> PerSample: ...
+    def __call__(self, x: Tensor) -> PerSample:
+        require_tensor(x, type(self).__name__)
+        return super().__call__(x)
 
     def __dir__(self) -> list[str]:
         return all_names(super().__dir__())

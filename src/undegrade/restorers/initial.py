@@ -5,7 +5,7 @@ from torch import Tensor
 
 from undegrade.core.image import Image
 from undegrade.core.likelihood import NoiseModel
-from undegrade.core.measurement import Measurement, check_picture
+from undegrade.core.measurement import Measurement, check_picture, require_measurement
 from undegrade.operators.mask import Mask
 
 
@@ -13,8 +13,10 @@ def first_estimate(measurement: Measurement) -> Image:
     """The operator's own estimate, from a measurement whose lost entries were filled from around.
 
     Raises:
-        ValueError: the estimate is no batch of pictures, for the measurement has another shape.
+        ValueError: this is no measurement, or has another shape, so that the estimate is no batch
+            of pictures.
     """
+    require_measurement(measurement)
     x0 = measurement.operator.initial(complete(measurement))
     check_picture(x0)
     return x0

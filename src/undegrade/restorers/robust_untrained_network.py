@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, final
 
-from undegrade.core.measurement import Measurement
+from undegrade.core.measurement import Measurement, require_measurement
 from undegrade.core.objective import Fidelity
 from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result
@@ -94,6 +94,7 @@ class RobustUntrainedNetwork:
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
         """The average picture; `result.parts["removed"]` is what was taken out."""
+        require_measurement(measurement)
         guided = self.start == "learned"
         x0 = robust_start(measurement) if guided else first_estimate(measurement)
         drawing = skip_drawing(
