@@ -51,6 +51,7 @@ from undegrade.operators.response import Response
 from undegrade.operators.response_curves import SRGB, Gamma, Logarithm, Table
 from undegrade.operators.sensing import Sensing
 from undegrade.operators.turn import Turn
+from undegrade.operators.views import View, Views
 from undegrade.parametrizations.simplex import Simplex
 from undegrade.priors.box import Box
 from undegrade.priors.elastic_net import ElasticNet
@@ -58,6 +59,7 @@ from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import GroupNorm
 from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
+from undegrade.priors.proximity import Proximity
 from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
@@ -266,6 +268,13 @@ OPERATORS: dict[str, OperatorCase] = {
     "sensing": OperatorCase(Sensing(uniform(9, 4, 5) - 0.5), (2, 1, 4, 5)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
     "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
+    "views of a network": OperatorCase(
+        Views(
+            lambda x: x[:, :2].tanh() + x[:, 1:].square(),
+            (View(), View(zoom=1.4, shift=(3, 5), mirrored=True, power=0.8)),
+            lambda y: y[:, :1].expand(-1, 3, -1, -1),
+        )
+    ),
     "physics": OperatorCase(from_physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
     "decomposed physics": OperatorCase(LinearPhysics(Shaken(_psf(3, 5), (8, 7)))),
@@ -381,6 +390,7 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
     "total variation": _same(TotalVariation()),
     "total variation of a signal": _same(TotalVariation("anisotropic"), 2, 1, 1, 9),
     "total variation per channel": _same(TotalVariation("isotropic"), 2, 3, 4, 4),
+    "proximity": FunctionalCase(lambda rows: Proximity(uniform(2, 3, 5, 6)[rows], 0.3)),
     "huber total variation": _same(TotalVariation("vectorial", 0.1)),
     "root total variation": _same(SmoothedTotalVariation("vectorial", 1e-2)),
     "group norm": _same(GroupNorm("vectorial"), 2, 3, 2, 3, 4),

@@ -21,6 +21,7 @@ from undegrade.core.operator import Operator
 from undegrade.core.solver import Solver
 from undegrade.likelihoods.categorical import Categorical
 from undegrade.restorers import RESTORERS
+from undegrade.restorers.synthesis import Synthesis
 
 HELD = {
     Operator: {type(m) for case in OPERATORS.values() for m in case.operator.modules()},
@@ -30,7 +31,8 @@ HELD = {
     | {type(case.problem) for case in BILEVEL.values()},
     Solver: {type(case.solver) for case in (*SOLVERS.values(), *UNTRAINED.values())}
     | {type(s) for s in (*LEARNED.values(), *BILEVEL_SOLVERS.values(), *WARM_STARTED.values())},
-    Restorer: set(RESTORERS.values()),
+    # `undegrade synthesize` has a command of its own: a label map is no picture to restore
+    Restorer: set(RESTORERS.values()) | {Synthesis},
 }
 
 

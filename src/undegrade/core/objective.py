@@ -116,7 +116,12 @@ class Objective(Functional, Generic[F_co, G_co]):
     def tightened(self, x: Vector, dual: Tensor) -> tuple[Linear, Linear]:
         fidelity, (prior, moved) = self.fidelity.curvature(x), self.prior.tightened(x, dual)
         weight = per_sample(self.weights(x), x)
-        return lambda v: torch.addcmul(fidelity(v), weight, prior(v)), moved
+
+        def curved(v: Vector) -> Vector:
+            bent = weight * prior(v)  # first: it takes more room on its way
+            return bent.add_(fidelity(v))
+
+        return curved, moved
 
     def modulus(self, x: Vector) -> PerSample:
         weight = self.weights(x)

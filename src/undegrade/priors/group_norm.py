@@ -107,17 +107,19 @@ class GroupNorm(Convex):
         coupled = COUPLED_DIMENSIONS[self.coupling]
         size = magnitude(x, self.coupling)
         pull = self.pull(size)
-        along = torch.where(size > self.smoothing, x * pull, 0.0)  # x/η, 0 where ρ is a parabola
+        unit, beyond = x * pull, size > self.smoothing  # below δ the parabola does not turn
+        del size, x  # room for what comes
 
         def within(a: Tensor, b: Tensor) -> Tensor:
-            return (a * b).sum(coupled, keepdim=True) if coupled else a * b
+            return beyond * ((a * b).sum(coupled, keepdim=True) if coupled else a * b)
 
         def curved(v: Field) -> Field:
-            bent = dual * within(along, v) + along * within(dual, v)
-            return torch.sub(v, bent, alpha=0.5) * pull
+            bent = dual * within(unit, v)
+            bent = bent.addcmul_(unit, within(dual, v))
+            return bent.mul_(-0.5).add_(v).mul_(pull)
 
         def moved(step: Field) -> Field:
-            p = (x + step - dual * within(along, step)) * pull
+            p = unit + (step - dual * within(unit, step)) * pull
             return p / magnitude(p, self.coupling).clamp(min=1)
 
         return curved, moved

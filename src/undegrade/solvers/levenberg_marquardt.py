@@ -114,7 +114,8 @@ class LevenbergMarquardt:
         diagonal = probed_diagonal(curved, x)
         mu = state.damping * diagonal.flatten(1).mean(1)
         tolerance = _LOOSEST * ratio(norm(gradient), state.first).clamp(max=1)
-        solve = functools.partial(self._solved, curved, diagonal, mu, tolerance)
+        whole = diagonal.add_(per_sample(mu, x))
+        solve = functools.partial(self._solved, curved, whole, mu, tolerance)
         if problem.constraint is None:
             step = -solve(gradient, None)
             landed = x + step
@@ -124,6 +125,7 @@ class LevenbergMarquardt:
             _, landed = two_metric(problem.project, x, gradient, scale, solve)
             step = landed - x
         slope, bend = -dot(gradient, step), dot(step, curved(step))
+        del curved, solve, diagonal, whole  # room for the derivatives of φ at the next point
         point = Point(landed, *problem.value_and_grad(landed))
         length = _length(state, point, slope, bend)
         if bool((length < 1).any()):
@@ -136,15 +138,14 @@ class LevenbergMarquardt:
     def _solved(
         self,
         curved: Linear,
-        diagonal: Tensor,
+        whole: Tensor,
         mu: PerSample,
         tolerance: PerSample,
         q: Vector,
         free: Vector | None,
     ) -> Vector:
-        """(C + μ)⁻¹ q, on the free pixels alone where there are others."""
+        """(C + μ)⁻¹ q, on the free pixels alone where there are others; `whole` its diagonal."""
         shift = per_sample(mu, q)
-        whole = diagonal + shift
 
         def damped(v: Vector) -> Vector:
             u = torch.addcmul(curved(v), shift, v)
