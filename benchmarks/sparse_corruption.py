@@ -13,11 +13,14 @@ is found, a run that is interrupted goes on from its checkpoint, and the same co
 """
 
 import argparse
+import io
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch.nn import functional
 
 import undegrade as ud
@@ -50,21 +53,29 @@ def dead_lines(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def text(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Lines of white text, as an overlay that somebody forgot to take off."""
-    from PIL import Image, ImageDraw
-
     del generator
     height, width = x.shape[2:]
     page = Image.new("L", (width, height))
     pen = ImageDraw.Draw(page)
     for row in range(4, height, 20):
         pen.text((4, row), "the quick brown fox jumps over the lazy dog " * 4, fill=255)
-    ink = torch.tensor(list(page.getdata()), dtype=x.dtype).reshape(1, 1, height, width) / 255
+    ink = torch.from_numpy(np.asarray(page).copy()).to(x).reshape(1, 1, height, width) / 255
     return x + ink * (0.9 - x)
+
+
+def in_jpeg(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Salt and pepper at 50 %, stored as JPEG of quality 95: corrupted is not 0 or 1 any more."""
+    file = io.BytesIO()
+    pixels = salt_and_pepper(0.5)(x, generator)[0].permute(1, 2, 0).mul(255).round().byte()
+    Image.fromarray(pixels.numpy()).save(file, "JPEG", quality=95, subsampling=0)
+    read = torch.from_numpy(np.asarray(Image.open(file)).copy())
+    return read.permute(2, 0, 1)[None].float() / 255
 
 
 SALT = {f"salt and pepper {percent} %": percent / 100 for percent in (10, 30, 50, 70)}
 KINDS: Mapping[str, Corrupt] = {
     **{name: salt_and_pepper(fraction) for name, fraction in SALT.items()},
+    "in JPEG: salt and pepper 50 %": in_jpeg,
     "random values 30 %": random_values,
     "dead columns": dead_lines,
     "text": text,
@@ -136,7 +147,8 @@ def measured(name: str, kind: str, asked: argparse.Namespace) -> dict[str, objec
     scores["its best iterate"] = max(seen)
     rounded = {column: f"{score:.2f}" for column, score in scores.items()}
     size = f"{x.shape[2]}×{x.shape[3]}"
-    return {"picture": name, "pixels": size, "corruption": kind, **rounded, "s": f"{seconds:.0f}"}
+    head = {"picture": name, "pixels": size, "corruption": kind}
+    return {**head, **rounded, "iterations": asked.iterations, "s": f"{seconds:.0f}"}
 
 
 def main() -> None:
@@ -158,9 +170,9 @@ def main() -> None:
             if not any((row["picture"], row["corruption"]) == (name, kind) for row in rows):
                 append_row(path, measured(name, kind, asked))
     command = f"python -m benchmarks.sparse_corruption --size {asked.size}"
-    command += f" --iterations {asked.iterations} --widths {' '.join(map(str, asked.widths))}"
+    command += f" --widths {' '.join(map(str, asked.widths))}"
     command += f" --competitor {asked.competitor}" if asked.competitor else ""
-    table.write(title, f"{command} --pictures … --kinds …", read_rows(path))
+    table.write(title, f"{command} --iterations … --pictures … --kinds …", read_rows(path))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ _TOLD = "learned, told that black and white are lost"
 
 @dataclass(frozen=True)
 class _Size:
-    """How large an experiment is, and the minutes that it takes on two cores, measured."""
+    """How large an experiment is, and the minutes that it takes on two cores at most.
+
+    Estimated from the time of an iteration; the smallest two were run.
+    """
 
     minutes: float
     side: int
@@ -115,7 +118,7 @@ def _methods(size: _Size, checkpoint: Path | None) -> dict[str, Any]:
         "DIP": replace(prior, loss="gaussian"),
         "DIP-L1": replace(prior, loss="laplace"),
         "DIP-L1, diminishing steps": replace(prior, loss="laplace", descent="diminishing"),
-        "DOP from noise": replace(double, start="noise"),
+        "DOP from noise": replace(double, start="noise", delay=min(200.0, size.iterations / 5)),
         "DOP": double,
     }
 
