@@ -60,8 +60,9 @@ def is_local(measurement: Measurement) -> bool:
     Elsewhere a window would differ from the next in its mean level, and seams would show.
     """
     y, operator = measurement.y, measurement.operator
-    least, most = measurement.precision.flatten(1).aminmax(dim=1)
-    if bool((least != most).any()):
+    precision = measurement.precision
+    rest = tuple(range(1, precision.ndim))
+    if bool((precision.amin(rest) != precision.amax(rest)).any()):
         return False
     return operator.linear and torch.equal(operator.initial(y), y) and torch.equal(operator(y), y)
 
