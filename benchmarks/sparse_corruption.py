@@ -1,25 +1,34 @@
 """Gross sparse corruption of unknown kind: double over-parameterization beside what else there is.
 
-    python -m benchmarks.sparse_corruption [--pictures F16 …] [--size N] [--iterations N]
+    python -m benchmarks.sparse_corruption [--pictures F16 …] [--kinds "dead columns" …]
+        [--size N] [--iterations N] [--widths N …] [--competitor N]
 
-Nothing is told to the methods but what their name says: `mask-aware` takes the entries that are
+Nothing is told to the methods but what their name says: `mask-aware` take the entries that are
 exactly 0 or 1 as lost, which is nearly the truth for salt and pepper and useless for the others;
-`oracle median` is the best of three windows by the truth. Pictures are cut to their center. For
-double over-parameterization the table has the last iterate, and the best one by the truth beside
-it: the difference is what stopping early would be worth.
+`oracle median` is the best of three windows by the truth; `DIP-L1, oracle stop` is the best of all
+iterates by the truth, at the same widths. Pictures are cut to their center. For double
+over-parameterization the table has the learned start that it corrects, the last iterate, and the
+best one by the truth: the difference is what stopping early would be worth. Every row is kept as it
+is found, a run that is interrupted goes on from its checkpoint, and the same command goes on.
 """
 
 import argparse
+import io
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch.nn import functional
 
 import undegrade as ud
 from benchmarks import table
+from undegrade.files.tables import append_row, read_rows
 
 Corrupt = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+_EVERY = 25  # iterations between two looks at the truth
 
 
 def salt_and_pepper(fraction: float) -> Corrupt:
@@ -44,21 +53,29 @@ def dead_lines(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def text(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Lines of white text, as an overlay that somebody forgot to take off."""
-    from PIL import Image, ImageDraw
-
     del generator
     height, width = x.shape[2:]
     page = Image.new("L", (width, height))
     pen = ImageDraw.Draw(page)
     for row in range(4, height, 20):
         pen.text((4, row), "the quick brown fox jumps over the lazy dog " * 4, fill=255)
-    ink = torch.tensor(list(page.getdata()), dtype=x.dtype).reshape(1, 1, height, width) / 255
+    ink = torch.from_numpy(np.asarray(page).copy()).to(x).reshape(1, 1, height, width) / 255
     return x + ink * (0.9 - x)
 
 
+def in_jpeg(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Salt and pepper at 50 %, stored as JPEG of quality 95: corrupted is not 0 or 1 any more."""
+    file = io.BytesIO()
+    pixels = salt_and_pepper(0.5)(x, generator)[0].permute(1, 2, 0).mul(255).round().byte()
+    Image.fromarray(pixels.numpy()).save(file, "JPEG", quality=95, subsampling=0)
+    read = torch.from_numpy(np.asarray(Image.open(file)).copy())
+    return read.permute(2, 0, 1)[None].float() / 255
+
+
+SALT = {f"salt and pepper {percent} %": percent / 100 for percent in (10, 30, 50, 70)}
 KINDS: Mapping[str, Corrupt] = {
-    "salt and pepper 30 %": salt_and_pepper(0.3),
-    "salt and pepper 50 %": salt_and_pepper(0.5),
+    **{name: salt_and_pepper(fraction) for name, fraction in SALT.items()},
+    "in JPEG: salt and pepper 50 %": in_jpeg,
     "random values 30 %": random_values,
     "dead columns": dead_lines,
     "text": text,
@@ -72,42 +89,66 @@ def median(y: torch.Tensor, window: int) -> torch.Tensor:
     return around.reshape(*y.shape[:2], window**2, -1).median(2).values.reshape(y.shape)
 
 
-def measured(y: torch.Tensor, likelihood: ud.Likelihood) -> ud.Measurement:
-    return ud.Measurement(y, ud.Identity(), likelihood)
-
-
-def peers(y: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
-    """PSNR of everything but the untrained network."""
+def peers(y: torch.Tensor, truth: torch.Tensor, kind: str) -> dict[str, float]:
+    """PSNR of everything but the untrained networks."""
     noise = ud.Gaussian(ud.estimate_noise_std(y))
+    told = ud.Measurement(y, ud.Identity(), ud.SaltAndPepper(SALT.get(kind, 0.5)))
     restored = {
         "corrupted": y,
-        "TV-L1": ud.Variational().restore(measured(y, ud.Laplace(0.1))).x,
-        "learned, told nothing": ud.RecurrentInference().restore(measured(y, noise)).x,
-        "mask-aware TV": ud.Variational().restore(measured(y, ud.SaltAndPepper(0.5))).x,
+        "TV-L1": ud.Variational().restore(ud.Measurement(y, ud.Identity(), ud.Laplace(0.1))).x,
+        "learned, told nothing": ud.RecurrentInference()
+        .restore(ud.Measurement(y, ud.Identity(), noise))
+        .x,
+        "mask-aware TV": ud.Variational().restore(told).x,
+        "mask-aware learned": ud.RecurrentInference().restore(told).x,
     }
     scores = {name: table.score(x, truth) for name, x in restored.items()}
     return scores | {"oracle median": max(table.score(median(y, n), truth) for n in (3, 5, 7))}
 
 
-def untrained(y: torch.Tensor, truth: torch.Tensor, iterations: int) -> dict[str, float]:
-    """PSNR of the last iterate and of the best one, and seconds."""
+def followed(method: Any, y: torch.Tensor, truth: torch.Tensor) -> tuple[list[float], float]:
+    """PSNR on the way, the last one last, and seconds."""
     seen = list[float]()
 
     def watch(iteration: int, state: ud.State) -> dict[str, torch.Tensor]:
-        if iteration % 50 == 0:
+        if iteration == 1 or iteration % _EVERY == 0:
             seen.append(table.score(state.x, truth))
             print(f"  {iteration:6d} {seen[-1]:.2f} dB", flush=True)
         return {}
 
+    method.checkpoint.parent.mkdir(exist_ok=True)
     began = time.perf_counter()
-    method = ud.RobustUntrainedNetwork(iterations=iterations)
-    result = method.restore(measured(y, ud.Gaussian(0.1)), observe=(watch,))
-    last = table.score(result.x, truth)
-    return {
-        "double over-parameterization": last,
-        "its best iterate": max(*seen, last),
-        "seconds": time.perf_counter() - began,
+    result = method.restore(ud.Measurement(y), observe=(watch,))
+    seen.append(table.score(result.state.x, truth))
+    method.checkpoint.unlink()
+    return seen, time.perf_counter() - began
+
+
+def measured(name: str, kind: str, asked: argparse.Namespace) -> dict[str, object]:
+    x = ud.read_image(table.DATA / "double_overparam" / f"{name}.png")
+    top, left = (max(n - asked.size, 0) // 2 for n in x.shape[2:])
+    x = x[..., top : top + asked.size, left : left + asked.size].contiguous()
+    y = KINDS[kind](x, torch.Generator().manual_seed(1))
+    print(name, kind, flush=True)
+    settings: dict[str, Any] = {
+        "widths": tuple(asked.widths),
+        "checkpoint": table.RESULTS / f"sparse_corruption-{asked.size}-{name}-{kind[:5]}.pt",
     }
+    scores = peers(y, x, kind)
+    if asked.competitor:
+        prior = ud.UntrainedNetwork(
+            loss="laplace", iterations=asked.competitor, patience=asked.competitor, **settings
+        )
+        scores["DIP-L1, oracle stop"] = max(followed(prior, y, x)[0])
+    method = ud.RobustUntrainedNetwork(iterations=asked.iterations, **settings)
+    seen, seconds = followed(method, y, x)
+    # the first picture is the start: a correction begins at 0
+    scores |= {"learned start": seen[0], "double over-parameterization": seen[-1]}
+    scores["its best iterate"] = max(seen)
+    rounded = {column: f"{score:.2f}" for column, score in scores.items()}
+    size = f"{x.shape[2]}×{x.shape[3]}"
+    head = {"picture": name, "pixels": size, "corruption": kind}
+    return {**head, **rounded, "iterations": asked.iterations, "s": f"{seconds:.0f}"}
 
 
 def main() -> None:
@@ -115,27 +156,23 @@ def main() -> None:
     parser.add_argument("--pictures", nargs="+", default=["F16"])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--iterations", type=int, default=2000)
+    parser.add_argument("--iterations", type=int, default=300)
+    parser.add_argument("--widths", nargs="+", type=int, default=[16, 32, 64, 128, 128])
+    parser.add_argument("--competitor", type=int, default=0, help="iterations of DIP-L1")
     asked = parser.parse_args()
-    rows = list[table.Row]()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    title = f"sparse_corruption_{asked.size}"
+    path = table.RESULTS / f"{title}.csv"
     for name in asked.pictures:
-        x = ud.read_image(table.DATA / "double_overparam" / f"{name}.png")
-        top, left = ((n - asked.size) // 2 for n in x.shape[2:])
-        x = x[..., top : top + asked.size, left : left + asked.size].contiguous()
         for kind in asked.kinds:
-            y = KINDS[kind](x, torch.Generator().manual_seed(1))
-            scores = peers(y, x) | untrained(y, x, asked.iterations)
-            rows.append({"picture": name, "corruption": kind} | _rounded(scores))
-    table.write(
-        "sparse_corruption",
-        f"python -m benchmarks.sparse_corruption --pictures {' '.join(asked.pictures)}"
-        f" --size {asked.size} --iterations {asked.iterations}",
-        rows,
-    )
-
-
-def _rounded(scores: Mapping[str, float]) -> dict[str, object]:
-    return {name: f"{score:.2f}" for name, score in scores.items()}
+            rows = read_rows(path) if path.exists() else []
+            if not any((row["picture"], row["corruption"]) == (name, kind) for row in rows):
+                append_row(path, measured(name, kind, asked))
+    command = f"python -m benchmarks.sparse_corruption --size {asked.size}"
+    command += f" --widths {' '.join(map(str, asked.widths))}"
+    command += f" --competitor {asked.competitor}" if asked.competitor else ""
+    table.write(title, f"{command} --iterations … --pictures … --kinds …", read_rows(path))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.machines.architecture import ARCHITECTURES, Architecture
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.random_projector import RandomProjector
 from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.networks.skip import SkipNetwork
 from undegrade.operators.bicubic import BicubicDownsample
@@ -50,6 +51,7 @@ from undegrade.operators.response import Response
 from undegrade.operators.response_curves import SRGB, Gamma, Logarithm, Table
 from undegrade.operators.sensing import Sensing
 from undegrade.operators.turn import Turn
+from undegrade.operators.views import View, Views
 from undegrade.parametrizations.simplex import Simplex
 from undegrade.priors.box import Box
 from undegrade.priors.contrast import Contrast
@@ -58,6 +60,7 @@ from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import GroupNorm
 from undegrade.priors.lp_norm import LpNorm, SmoothedLpNorm
+from undegrade.priors.proximity import Proximity
 from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
@@ -77,7 +80,7 @@ from undegrade.untrained.difference_of_squares import FactorDescent, HyperbolicM
 from undegrade.untrained.double_overparametrization import DoubleOverparametrization
 from undegrade.untrained.drawing import Drawing
 from undegrade.untrained.low_rank_plus_sparse import LowRankPlusSparse
-from undegrade.untrained.update_rule import SteepestDescent
+from undegrade.untrained.update_rule import Adam, SteepestDescent
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -266,6 +269,13 @@ OPERATORS: dict[str, OperatorCase] = {
     "sensing": OperatorCase(Sensing(uniform(9, 4, 5) - 0.5), (2, 1, 4, 5)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),
     "function of a blur": OperatorCase(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect")),
+    "views of a network": OperatorCase(
+        Views(
+            lambda x: x[:, :2].tanh() + x[:, 1:].square(),
+            (View(), View(zoom=1.4, shift=(3, 5), mirrored=True, power=0.8)),
+            lambda y: y[:, :1].expand(-1, 3, -1, -1),
+        )
+    ),
     "physics": OperatorCase(from_physics(Squares(), start=lambda y: y / 2)),
     "linear physics": OperatorCase(LinearPhysics(Doubled())),
     "decomposed physics": OperatorCase(LinearPhysics(Shaken(_psf(3, 5), (8, 7)))),
@@ -388,6 +398,7 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
     "total variation": _same(TotalVariation()),
     "total variation of a signal": _same(TotalVariation("anisotropic"), 2, 1, 1, 9),
     "total variation per channel": _same(TotalVariation("isotropic"), 2, 3, 4, 4),
+    "proximity": FunctionalCase(lambda rows: Proximity(uniform(2, 3, 5, 6)[rows], 0.3)),
     "huber total variation": _same(TotalVariation("vectorial", 0.1)),
     "root total variation": _same(SmoothedTotalVariation("vectorial", 1e-2)),
     "group norm": _same(GroupNorm("vectorial"), 2, 3, 2, 3, 4),
@@ -458,7 +469,7 @@ SOLVERS: dict[str, SolverCase] = {
     "monotone gradient descent": SolverCase(GradientDescent(memory=0.0), _smooth, 1e-13),
     "l-bfgs": SolverCase(LBFGS(), _smooth, 1e-12),
     "l-bfgs with a long memory": SolverCase(LBFGS(memory=9), _smooth, 1e-12),
-    "levenberg-marquardt": SolverCase(LevenbergMarquardt(), _smooth, 1e-12),
+    "levenberg-marquardt": SolverCase(LevenbergMarquardt(cg_iterations=5), _smooth, 1e-14),
     "proximal gradient": SolverCase(ProximalGradient(), _smooth, 1e-9),
     "conjugate gradient": SolverCase(ConjugateGradient(), _smooth, 1e-9),
     "preconditioned primal-dual": SolverCase(
@@ -519,6 +530,12 @@ def _drawing(jitter: float = 0.03) -> Drawing:
     return Drawing(network=network, channels=2, jitter=jitter)
 
 
+def _projector() -> Drawing:
+    """The same network at fixed weights."""
+    network = RandomProjector(_drawing().network, 2, (9, 6)).double()
+    return Drawing(network=network, channels=2)
+
+
 UNTRAINED: dict[str, UntrainedCase] = {
     "deep image prior": UntrainedCase(
         DeepImagePrior(drawing=_drawing()), Blur(_psf(3, 3), "reflect"), Laplace(0.1)
@@ -527,6 +544,9 @@ UNTRAINED: dict[str, UntrainedCase] = {
         DeepImagePrior(drawing=_drawing(0.0), update=SteepestDescent(rate=1e-3, decay=0.99)),
         Identity(),
         Gaussian(1.0),
+    ),
+    "deep random projector": UntrainedCase(
+        DeepImagePrior(drawing=_projector(), update=Adam(rate=0.03)), Identity(), Gaussian(1.0)
     ),
     "double over-parameterization": UntrainedCase(
         DoubleOverparametrization(drawing=_drawing(), sparse=HyperbolicMirror(rate=0.3)),

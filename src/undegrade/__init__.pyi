@@ -54,6 +54,8 @@ from .degradations.description import write_description as write_description
 from .degradations.flags import DegradationFlags as DegradationFlags
 from .degradations.jpeg import Jpeg as Jpeg
 from .degradations.kernel_file import read_kernel as read_kernel
+from .degradations.named_operator import NamedOperator as NamedOperator
+from .degradations.named_operator import OperatorKind as OperatorKind
 from .estimation.weight import Discrepancy as Discrepancy
 from .estimation.weight import UnbiasedRisk as UnbiasedRisk
 from .estimation.weight import WeightRule as WeightRule
@@ -94,6 +96,7 @@ from .learned.rim import Cell as Cell
 from .learned.rim import RIMState as RIMState
 from .learned.schedule import GeometricErrors as GeometricErrors
 from .learned.schedule import ListedErrors as ListedErrors
+from .likelihoods.categorical import Categorical as Categorical
 from .likelihoods.gaussian import Gaussian as Gaussian
 from .likelihoods.laplace import Laplace as Laplace
 from .likelihoods.noise import Noise as Noise
@@ -116,8 +119,11 @@ from .networks.gated_cell import GatedCell as GatedCell
 from .networks.gated_cell import GatedSettings as GatedSettings
 from .networks.multiscale_cell import MultiscaleCell as MultiscaleCell
 from .networks.multiscale_cell import MultiscaleSettings as MultiscaleSettings
+from .networks.random_projector import RandomProjector as RandomProjector
 from .networks.residual_cell import ResidualCell as ResidualCell
 from .networks.residual_cell import ResidualSettings as ResidualSettings
+from .networks.segmentation import SegmentationNetwork as SegmentationNetwork
+from .networks.segmentation import SegmentationNetworkSettings as SegmentationNetworkSettings
 from .networks.skip import Correction as Correction
 from .networks.skip import SkipNetwork as SkipNetwork
 from .operators.bicubic import BicubicDownsample as BicubicDownsample
@@ -129,6 +135,7 @@ from .operators.function import Function as Function
 from .operators.identity import Identity as Identity
 from .operators.low_resolution import LowResolution as LowResolution
 from .operators.mask import Mask as Mask
+from .operators.mean_colors import MeanColors as MeanColors
 from .operators.physics import HasA as HasA
 from .operators.physics import HasAdjoint as HasAdjoint
 from .operators.physics import LinearPhysics as LinearPhysics
@@ -141,6 +148,9 @@ from .operators.response_curves import Gamma as Gamma
 from .operators.response_curves import Logarithm as Logarithm
 from .operators.response_curves import Table as Table
 from .operators.sensing import Sensing as Sensing
+from .operators.views import View as View
+from .operators.views import Views as Views
+from .operators.views import random_view as random_view
 from .parametrizations.pointwise import Affine as Affine
 from .parametrizations.pointwise import Sigmoid as Sigmoid
 from .parametrizations.simplex import Simplex as Simplex
@@ -152,6 +162,7 @@ from .priors.finite_difference import FiniteDifference as FiniteDifference
 from .priors.group_norm import GroupNorm as GroupNorm
 from .priors.lp_norm import LpNorm as LpNorm
 from .priors.lp_norm import SmoothedLpNorm as SmoothedLpNorm
+from .priors.proximity import Proximity as Proximity
 from .priors.sobolev import Sobolev as Sobolev
 from .priors.tikhonov import Tikhonov as Tikhonov
 from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVariation
@@ -166,6 +177,10 @@ from .restorers.quadratic import Quadratic as Quadratic
 from .restorers.recurrent_inference import RecurrentInference as RecurrentInference
 from .restorers.richardson_lucy import RichardsonLucy as RichardsonLucy
 from .restorers.robust_untrained_network import RobustUntrainedNetwork as RobustUntrainedNetwork
+from .restorers.segmentation_file import load_segmentation as load_segmentation
+from .restorers.segmentation_file import segmentation_operator as segmentation_operator
+from .restorers.synthesis import Synthesis as Synthesis
+from .restorers.synthesis import SynthesisState as SynthesisState
 from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
 from .restorers.validated import Misfit as Misfit
 from .restorers.validated import hold_out as hold_out

@@ -19,16 +19,20 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Restorer
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Solver
+from undegrade.likelihoods.categorical import Categorical
 from undegrade.restorers import RESTORERS
+from undegrade.restorers.synthesis import Synthesis
 
 HELD = {
     Operator: {type(m) for case in OPERATORS.values() for m in case.operator.modules()},
-    Likelihood: {type(case.likelihood) for case in LIKELIHOODS.values()},
+    # labels are no noise: tests/likelihoods/test_categorical.py has the laws of their likelihood
+    Likelihood: {type(case.likelihood) for case in LIKELIHOODS.values()} | {Categorical},
     Functional: {type(m) for case in FUNCTIONALS.values() for m in case.functional.modules()}
     | {type(case.problem) for case in BILEVEL.values()},
     Solver: {type(case.solver) for case in (*SOLVERS.values(), *UNTRAINED.values())}
     | {type(s) for s in (*LEARNED.values(), *BILEVEL_SOLVERS.values(), *WARM_STARTED.values())},
-    Restorer: set(RESTORERS.values()),
+    # `undegrade synthesize` has a command of its own: a label map is no picture to restore
+    Restorer: set(RESTORERS.values()) | {Synthesis},
 }
 
 

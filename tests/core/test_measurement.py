@@ -72,7 +72,96 @@ WRONG = {
         PICTURE + "ud.Measurement(y, ud.Identity(), 0.1)",
         "takes Likelihood as its likelihood, got float; Gaussian(std) is one",
     ),
-    "an array to be scored": (PICTURE + "ud.psnr(y.numpy(), y)", "Tensor as its image, got nd"),
+    "an array to be scored": (
+        PICTURE + "ud.psnr(y.numpy(), y)",
+        "a score takes a tensor, got nump",
+    ),
+    "an array in a blur": (
+        PICTURE + "ud.Blur(ud.gaussian_psf(1.0))(y.numpy())",
+        "Blur takes a tensor, got numpy.ndarray: torch.from_numpy(array.copy())",
+    ),
+    "an array in a prior": (
+        PICTURE + "ud.TotalVariation()(y.numpy())",
+        "TotalVariation takes a tensor, got numpy.ndarray",
+    ),
+    "an array for a kernel": (
+        PICTURE + "ud.Blur(ud.gaussian_psf(1.0).numpy())",
+        "Blur takes a tensor, got numpy.ndarray",
+    ),
+    "an array for a mask": (PICTURE + "ud.Mask(y.numpy())", "Mask takes a tensor, got numpy.nd"),
+    "an array for a matrix": (
+        PICTURE + "ud.Dense(y[0, 0].numpy())",
+        "Dense takes a tensor, got numpy.ndarray",
+    ),
+    "an array for a start": (
+        SOLVE.format("LBFGS", "Fidelity(A, eta, y)", "Tikhonov").replace(
+            ", y, stop", ", 0.5, stop"
+        ),
+        "a start takes a tensor, got builtins.float",
+    ),
+    "a start of another size": (
+        SOLVE.format("LBFGS", "Fidelity(A, eta, y)", "Tikhonov").replace(
+            ", y, stop", ", y[..., :9], stop"
+        ),
+        "the operator makes (1, 3, 24, 9) of it, where (1, 3, 24, 30) was measured",
+    ),
+    "a start of another size for least squares": (
+        SOLVE.format("PrimalDual", "LeastSquares(A, y, 0.1)", "TotalVariation").replace(
+            ", y, stop", ", y[..., :9], stop"
+        ),
+        "the operator makes (1, 3, 24, 9) of it, where (1, 3, 24, 30) was measured",
+    ),
+    "an array to be written": (
+        PICTURE + "ud.write_image('never.png', y.numpy())",
+        "an image to be written takes a tensor, got numpy.ndarray",
+    ),
+    "an array whose noise is asked for": (
+        PICTURE + "ud.estimate_noise_std(y.numpy())",
+        "numpy.ndarray: torch.from_numpy(array.copy())",
+    ),
+    "a picture whose noise is asked for": (
+        PICTURE + "ud.estimate_noise_std(y[0])",
+        "got (3, 24, 30): y[None] makes it",
+    ),
+    "half precision in a blur": (
+        PICTURE + "ud.Blur(ud.gaussian_psf(2.0))(y.half())",
+        "single or double precision, got torch.float16: give x.float()",
+    ),
+    "a mask of another size": (
+        PICTURE + "y, A, eta = y, ud.Mask(torch.ones(9, 30)), ud.Gaussian(0.1)" + RESTORE,
+        "the mask is for 9×30 pixels, the image has 24×30",
+    ),
+    "a mask of other channels": (
+        PICTURE + "y, A, eta = y, ud.Mask(torch.ones(2, 24, 30)), ud.Gaussian(0.1)" + RESTORE,
+        "the mask is for 2 channels, the image has 3",
+    ),
+    "half a pixel": ("ud.Downsample(2.5)", "a whole number, 1 or more, got 2.5"),
+    "complex numbers": (
+        PICTURE + "ud.Measurement(y + 0j)",
+        "got torch.complex64: a picture is real",
+    ),
+    "three levels for one picture": (
+        PICTURE + "y, A, eta = y, ud.Identity(), ud.Gaussian(torch.tensor([.1, .2, .3]))" + RESTORE,
+        "got [0.1, 0.2, 0.3]",
+    ),
+    **{
+        f"a picture for a measurement, {method}": (
+            PICTURE + f"ud.{method}.restore(y)",
+            "a method restores a Measurement, got Tensor: Measurement(y) has noise of",
+        )
+        for method in (
+            "Automatic()",
+            "Variational()",
+            "Quadratic()",
+            "Wiener()",
+            "RichardsonLucy()",
+            "RecurrentInference()",
+            "UntrainedNetwork()",
+            "RobustUntrainedNetwork()",
+            "PlugAndPlay()",
+            "AnalyticDeepPrior()",
+        )
+    },
     "noise without a precision": (
         PICTURE + NAMELESS + "A, eta = ud.Identity(), Nameless()" + RESTORE,
         "expected noise with a precision and a proximal map, got Nameless",

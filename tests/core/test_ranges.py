@@ -4,6 +4,7 @@ import dataclasses
 import math
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ from undegrade.core.ranges import Range
 from undegrade.estimation.weight import Discrepancy, UnbiasedRisk
 from undegrade.learned.schedule import GeometricErrors
 from undegrade.restorers import RESTORERS
+from undegrade.training.settings import TrainingSettings
 
-SETTINGS = [*RESTORERS.values(), UnbiasedRisk, Discrepancy, GeometricErrors]
+SETTINGS = [*RESTORERS.values(), UnbiasedRisk, Discrepancy, GeometricErrors, TrainingSettings]
+NEEDED: dict[type[Any], dict[str, Any]] = {
+    TrainingSettings: {"images": (Path("pictures"),), "output": Path("out")}
+}
 
 
 def numbers(settings: type[Any]) -> Iterator[tuple[str, Range | None]]:
@@ -40,10 +45,17 @@ def test_every_number_has_a_range_that_is_kept(kind, name, found):
     whole = int in (hints[name], *typing.get_args(hints[name]))
     for wrong in (found.least - 1, int(found.most) + 1) if whole else _NO_NUMBERS:
         with pytest.raises(ValueError, match=f"{name} must be "):
-            kind(**{name: wrong})
+            kind(**NEEDED.get(kind, {}), **{name: wrong})
     assert math.isfinite(found.most)
 
 
 def test_a_message_says_what_was_expected_and_what_came():
     with pytest.raises(ValueError, match=r"^weight must be above 0 and at most 1e[+]12, got 0$"):
         RESTORERS["variational"](weight=0.0)
+
+
+def test_every_number_of_a_tuple_is_looked_at():
+    for wrong in ({"crops": (96, 0)}, {"scales": (1.0, 1.5)}, {"scales": (1.0, math.nan)}):
+        (name,) = wrong
+        with pytest.raises(ValueError, match=f"{name} must be "):
+            TrainingSettings(**NEEDED[TrainingSettings], **wrong)

@@ -20,7 +20,13 @@ from undegrade.evaluation.curves import Curve, draw
 from undegrade.evaluation.picture_uri import crop_uri, data_uri
 from undegrade.evaluation.report import views, write_report
 from undegrade.evaluation.restoration import Restoration, Score, evaluate, score
-from undegrade.evaluation.section import Section, level_found, noise_in_words, strongest_edges
+from undegrade.evaluation.section import (
+    Section,
+    in_size_of,
+    level_found,
+    noise_in_words,
+    strongest_edges,
+)
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.identity import Identity
 from undegrade.restorers.variational import Variational
@@ -270,6 +276,12 @@ def test_scores_of_what_cannot_be_compared() -> None:
     assert score(x, x) == Score(psnr=math.inf)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3, 4), (1, 1, 6, 8), (1, 3, 8, 11), (1, 2, 7, 9)])
+def test_a_measurement_is_shown_in_the_shape_of_the_picture(shape: tuple[int, ...]) -> None:
+    shown = in_size_of(torch.zeros(1, 3, 6, 8), torch.full(shape, 0.25))
+    assert torch.equal(shown, torch.full((1, 3, 6, 8), 0.25))
+
+
 def test_wording() -> None:
     assert DegradationFlags().words == []
     assert DegradationFlags(downsample=2, noise="poisson:9").words == [
@@ -280,6 +292,7 @@ def test_wording() -> None:
 
 def test_what_was_found_is_said_with_what_to_try_where_that_is_hardly_any() -> None:
     assert level_found(Gaussian(0.1)) == "noise found: Gaussian, std 0.1 (25.5 of 255)"
+    assert level_found(Gaussian(200.0)) == "noise found: Gaussian, std 200"
     assert level_found(Gaussian(0.0011)).endswith(
         "hardly any; where you see more, say how much, as in --noise gaussian:0.06"
     )

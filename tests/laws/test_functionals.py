@@ -76,6 +76,32 @@ def test_the_curvature_is_symmetric_and_positive(name):
 
 
 @every
+def test_a_dual_of_zero_adds_nothing_and_any_it_reaches_keeps_the_curvature_positive(name):
+    case, f, x = parts(name)
+    u, v = uniform(*case.shape, seed=3) - 0.5, uniform(*case.shape, seed=4) - 0.5
+    curved, moved = f.tightened(x, f.dual(x))
+    torch.testing.assert_close(curved(u), f.curvature(x)(u))
+    dual = moved(3 * v)
+    assert dual.shape == f.dual(x).shape
+    curved, _ = f.tightened(x, dual)
+    torch.testing.assert_close(dot(u, curved(v)), dot(curved(u), v))
+    assert (dot(u, curved(u)) >= -1e-9 * dot(u, u)).all()
+
+
+@every
+def test_where_the_dual_has_settled_the_curvature_is_the_hessian(name):
+    """Steps of 0 move the dual to its place; then only a kink keeps more curvature."""
+    case, f, x = parts(name)
+    dual = f.dual(x)
+    if not dual.numel():
+        return
+    for _ in range(60):  # it is a contraction
+        dual = f.tightened(x, dual)[1](torch.zeros_like(x))
+    v = uniform(*case.shape, seed=4) - 0.5
+    torch.testing.assert_close(f.tightened(x, dual)[0](v), f.hvp(x, v))
+
+
+@every
 def test_the_gradient_can_be_differentiated(name):
     _, f, x = parts(name)
     x = x.requires_grad_()

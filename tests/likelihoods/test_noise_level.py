@@ -9,6 +9,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from tests.cases import uniform
+from undegrade.likelihoods import noise_level
 from undegrade.likelihoods.noise_level import estimate_noise_std
 
 
@@ -145,3 +146,18 @@ def test_texture_is_not_taken_for_noise(quality):
 
 def test_a_flat_picture_has_no_noise():
     assert float(estimate_noise_std(torch.full((1, 3, 200, 200), 0.3))) < 1e-6
+
+
+def test_a_large_picture_is_looked_at_in_bands(monkeypatch) -> None:
+    """The level is that of the whole, from a fraction of the rows."""
+    monkeypatch.setattr(noise_level, "_ENOUGH", 600 * 400)
+    monkeypatch.setattr(noise_level, "_BAND", 128)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(1, 1, 20, 5, generator=generator).repeat_interleave(80, 2)
+    y = x.repeat_interleave(80, 3) + 0.05 * torch.randn(1, 1, 1600, 400, generator=generator)
+    bands, seen = noise_level._in_bands(y[0], y[0] < 9)
+    assert bands.shape == seen.shape == (1, 4 * 128, 400)
+    assert (~seen).sum() == 3 * 400
+    assert estimate_noise_std(y).item() == pytest.approx(0.05, rel=0.04)
+    lost = torch.where(torch.rand(y.shape, generator=generator) < 0.02, torch.nan, y)
+    assert estimate_noise_std(lost).item() == pytest.approx(0.05, rel=0.06)

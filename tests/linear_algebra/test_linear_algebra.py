@@ -7,14 +7,16 @@ import torch
 from torch import Tensor
 
 from tests.cases import uniform
-from undegrade.core.image import norm, ratio
+from undegrade.core.image import dot, norm, ratio
 from undegrade.linear_algebra.conjugate_gradient import (
     SystemState,
     conjugate_gradient,
     conjugate_gradient_step,
 )
+from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.linear_algebra.power_iteration import squared_norm
 from undegrade.linear_algebra.probes import impulse_response, random_signs
+from undegrade.operators.mask import Mask
 
 SHAPE = (3, 2, 3, 4)
 
@@ -191,3 +193,15 @@ def test_a_ratio_by_zero_is_zero_and_has_a_slope():
     assert ratio(a, b)[3].isnan()
     slope = torch.autograd.grad(ratio(a, b)[:3].sum(), b)[0]
     assert slope[:3].tolist() == [0, 0, -0.75]
+
+
+def test_the_bound_on_a_conjugate_counts_images_half_a_range_away() -> None:
+    """Where nothing was seen, ⟨p, u⟩ is largest at the ends of that range: the bound is tight."""
+    x, y = uniform(1, 1, 6, 7), uniform(1, 1, 6, 7, seed=1)
+    seen = uniform(1, 1, 6, 7, seed=2) > 0.5
+    f = LeastSquares(Mask(seen), y, 0.1)
+    low, high = x.min(), x.max()
+    p = torch.where(seen, f.grad(x), uniform(1, 1, 6, 7, seed=3) - 0.5)
+    far = torch.where(p > 0, high + (high - low) / 2, low - (high - low) / 2)
+    u = torch.where(seen, x, far)
+    torch.testing.assert_close(f.conjugate_bound(p, x), dot(p, u) - f(u))

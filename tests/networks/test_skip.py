@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from undegrade.networks.skip import SkipNetwork
+from undegrade.networks.random_projector import RandomProjector
+from undegrade.networks.skip import Correction, SkipNetwork
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +57,27 @@ def test_every_parameter_matters():
 def test_levels_that_make_no_sense_are_refused(widths, skips):
     with pytest.raises(ValueError, match="one width ≥ 1 and one skip ≥ 0 per level"):
         SkipNetwork(widths=widths, skips=skips)
+
+
+def test_a_random_projector_learns_its_code_and_normalization_alone():
+    network = SkipNetwork(4, 3, widths=(3, 4), skips=(1, 2))
+    z = torch.rand(1, 4, 9, 6)
+    before = network(z)
+    projector = RandomProjector(network, 2, (9, 6))
+    assert torch.equal(projector(z), before)
+    names = {name for name, _ in projector.named_parameters()}
+    assert {n for n in names if n.endswith(".weight")} == {
+        f"network.{name}.weight"
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    }
+    assert projector.moved.shape == (1, 2, 9, 6)
+    projector(z).square().sum().backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in projector.parameters())
+
+
+def test_a_projector_of_a_correction_can_draw():
+    """Its last layer is 0 at first; it stays free."""
+    network = SkipNetwork(4, 3, widths=(3, 4), skips=(1, 2), finish=torch.nn.Identity())
+    projector = RandomProjector(Correction(network, 2), 2, (9, 6))
+    assert "network.network.leave.weight" in dict(projector.named_parameters())

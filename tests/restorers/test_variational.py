@@ -189,3 +189,17 @@ def test_a_chosen_weight_asks_for_no_double_precision(method):
     y = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with _NoDouble():
         method.restore(ud.Measurement(y, ud.Blur(torch.full((3, 3), 1 / 9)), ud.Gaussian(0.1)))
+
+
+def test_a_tight_tolerance_behind_a_camera_ends_lower_in_few_iterations():
+    """Levenberg–Marquardt takes the last solve there: fewer, costlier iterations than L-BFGS."""
+    A = ud.Response(ud.Gamma(2.2)) @ ud.Blur(ud.gaussian_psf(1.0), "replicate")
+    x = 0.2 + 0.6 * (torch.arange(24) // 6 % 2).float().expand(1, 1, 20, 24)
+    eta = ud.Gaussian(0.02)
+    measured = ud.Measurement(eta.sample(A(x), torch.Generator().manual_seed(0)), A, eta)
+    tight, usual = ud.Variational(weight=30.0, tolerance=1e-6), ud.Variational(weight=30.0)
+    objective = usual.objective(measured, torch.tensor([30.0]))
+    ends, loose = tight.restore(measured), usual.restore(measured)
+    assert objective(ends.x) <= objective(loose.x)
+    assert isinstance(ends.state, ud.LevenbergMarquardtState)
+    assert ends.iterations[0] < loose.iterations[0]

@@ -18,7 +18,7 @@ from undegrade.operators.response import Response
 from undegrade.operators.response_curves import Gamma
 from undegrade.priors.box import Box
 from undegrade.priors.tikhonov import Tikhonov
-from undegrade.priors.total_variation import SmoothedTotalVariation
+from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt, probed_diagonal
 
@@ -75,6 +75,36 @@ def test_the_rate_is_superlinear_where_nothing_is_left():
     rates = [b / a for a, b in itertools.pairwise(useful)]
     assert errors[-1] < 1e-9
     assert rates[-1] < 0.1 * rates[0]
+
+
+def test_the_dual_of_total_variation_makes_the_rate_superlinear():
+    """Huber's total variation with many edges: the lagged curvature alone is linear."""
+    prior = TotalVariation("vectorial", 0.004)
+    y = uniform(1, 2, 12, 11).round() + 0.1 * uniform(1, 2, 12, 11, seed=2)
+    blur = Blur(torch.ones(1, 3, dtype=torch.float64) / 3, "reflect")
+    problem = Objective(Fidelity(blur, Gaussian(0.1), y), prior, 5.0)
+    solver, lagged = LevenbergMarquardt(cg_iterations=300), []
+    for carries in (True, False):
+        state = solver.init(problem, y)
+        for _ in range(25):
+            state = solver.step(problem, state)
+            state = state if carries else state._replace(dual=0 * state.dual)
+        lagged.append(float(state.gradient.norm() / state.first))
+    assert lagged[0] < 1e-9
+    assert lagged[1] > 1e3 * lagged[0]
+
+
+def test_a_step_that_overshoots_is_shortened_and_not_lost():
+    """exp from far below: the whole Gauss–Newton step is too long, a part of it descends."""
+    A = Function(torch.exp)
+    y = torch.full((1, 1, 2, 2), 5.0, dtype=torch.float64)
+    problem = Objective(Fidelity(A, Gaussian(1.0), y), Tikhonov(), 0.0)
+    solver = LevenbergMarquardt(damping=1e-6)
+    state = solver.init(problem, 0.0 * y)
+    after = solver.step(problem, state)
+    assert problem(0.0 * y + (y - 1)) > state.value  # the whole step
+    assert after.value < state.value
+    assert 0.09 <= float((after.x / (y - 1)).mean()) <= 0.5
 
 
 def test_clipped_entries_leave_the_rest_to_the_prior():

@@ -60,36 +60,9 @@ def test_settings_that_make_no_sense_are_refused(rule, rate, scale):
         rule(rate=rate, scale=scale)
 
 
-def test_a_leak_gives_back_what_the_residual_does_not_hold():
-    """Without a residual u decays; a residual of the leak's size holds corruption of 0.5."""
-    rule = HyperbolicMirror(rate=0.1, leak=0.2, fade=10**9, gross=0.1)
-    factors = rule.begin(torch.tensor([[[[0.5, -0.5, 0.5]]]], dtype=torch.float64))
-    assert rule.corruption(factors).flatten().tolist() == pytest.approx([0.5, -0.5, 0.5])
-    residual = torch.tensor([[[[-0.2, 0.2, 0.0]]]], dtype=torch.float64)
-    for count in range(1, 600):
-        factors = rule.update(factors, residual, torch.tensor(count))
-    held, mirrored, freed = rule.corruption(factors).flatten().tolist()
-    assert (held, mirrored) == pytest.approx((0.5, -0.5), rel=1e-4)
-    assert 0 < freed < 0.01
-
-
-def test_a_leak_fades():
-    """From `fade` on nothing moves where the residual is 0."""
-    rule = HyperbolicMirror(rate=0.1, leak=0.2, fade=5, gross=0.1)
-    before = rule.begin(torch.full((1, 1, 1, 1), 0.5))
-    assert float(rule.update(before, 0 * before, torch.tensor(4))) < float(before)
-    assert torch.equal(rule.update(before, 0 * before, torch.tensor(5)), before)
-
-
 def test_only_what_the_start_misses_grossly_is_corruption_from_the_beginning():
     rule = HyperbolicMirror(gross=0.1)
     missed = torch.tensor([[[[0.09, -0.3, math.nan]]]])
     taken = rule.corruption(rule.begin(missed)).flatten()
     torch.testing.assert_close(taken, torch.tensor([0.0, -0.3, math.nan]), equal_nan=True)
     assert rule.corruption(HyperbolicMirror().begin(missed))[0, 0, 0, 1] == 0
-
-
-@pytest.mark.parametrize("settings", [{"leak": -0.1}, {"leak": 200.0}, {"fade": 0}])
-def test_a_leak_that_makes_no_sense_is_refused(settings):
-    with pytest.raises(ValueError, match="expected a leak from 0 to"):
-        HyperbolicMirror(**settings)

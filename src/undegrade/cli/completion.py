@@ -49,6 +49,7 @@ def _words() -> Mapping[str, list[str]]:
         "restore": [*restore, *known, *settings],
         "benchmark": ["--images", "--degradations", "--methods", "--output", "--seed"],
         "train": ["--images", "--output", "--validate", "--iterations", "--seconds"],
+        "synthesize": ["--output", "--weights", "--other", "--seed", "--stages"],
         "demo": ["--output"],
         "reproduce": ["--images", "--output", "--budget"],
         "completion": ["bash", "zsh", "fish"],

@@ -61,6 +61,12 @@ def _learn_prior(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _synthesize(args: Sequence[str]) -> int:
+    from undegrade.cli.synthesize import run
+
+    return run(args)
+
+
 def _demo(args: Sequence[str]) -> int:
     from undegrade.cli.demo import run
 
@@ -91,6 +97,7 @@ COMMANDS = {
         "train a segmentation network on pictures with label maps", _train_segmentation
     ),
     "learn-prior": Command("learn the prior of variational restoration on pictures", _learn_prior),
+    "synthesize": Command("make a picture whose segmentation is a given label map", _synthesize),
     "demo": Command("degrade a photograph in five ways and restore it", _demo),
     "reproduce": Command("run a published experiment: tables, curves, pictures", _reproduce),
     "completion": Command("print what makes bash, zsh or fish complete commands", _completion),

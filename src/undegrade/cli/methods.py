@@ -9,6 +9,7 @@ from typing import Any
 import docstring_parser
 
 from undegrade.cli.parsing import flags_from, look_up, parse
+from undegrade.degradations.named_operator import operators
 from undegrade.estimation.weight import RULES
 from undegrade.kernels import arguments, formulas
 from undegrade.likelihoods import noises
@@ -68,6 +69,9 @@ def _lines() -> Iterator[str]:
     yield f"--noise is one of {', '.join(f'{k}:{noise.unit}' for k, noise in noises().items())}"
     kernels = (":".join((name, *arguments(f))) for name, f in formulas().items())
     yield f"--blur is one of {', '.join(kernels)}, shake:SIZE, a kernel file"
+    added = [":".join((name, *kind.arguments)) for name, kind in operators().items()]
+    if added:
+        yield f"--operator is one of {', '.join(added)}"
 
 
 def _default(value: object) -> str:

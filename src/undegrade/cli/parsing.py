@@ -129,8 +129,8 @@ def _condensed(box: str) -> str:
         # an option may have a short name too, as in "-o, --output DIR": the longest is the clearest
         names = [word.rstrip(",") for word in after[-1].split() if word.startswith("-")]
         text += f"; perhaps you meant {max(names, key=len, default=after[-1].split()[0])}"
-    marker = "Error parsing known: "  # the group's name says nothing to a person
-    return text.removeprefix(marker).removeprefix("Error parsing settings: ") or box.strip()
+    # the name of a group or class says nothing to a person
+    return re.sub(r"^Error parsing \w+: ", "", text) or box.strip()
 
 
 def flags_from(settings: Sequence[str]) -> list[str]:

@@ -3,22 +3,24 @@
 import abc
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, Vector, per_sample
+from undegrade.core.image import PerSample, Vector, per_sample, require_tensor
 from undegrade.core.listed import Listed, all_names
 from undegrade.core.operator import LinearOperator
+
+Linear: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class Functional(torch.nn.Module, metaclass=Listed):
     """f: vector → ℝ, one value per sample."""
 
-    if TYPE_CHECKING:
-
-        def __call__(self, x: Tensor) -> PerSample: ...
+    def __call__(self, x: Tensor) -> PerSample:
+        require_tensor(x, type(self).__name__)
+        return super().__call__(x)
 
     def __dir__(self) -> list[str]:
         return all_names(super().__dir__())
@@ -51,6 +53,18 @@ class Functional(torch.nn.Module, metaclass=Listed):
         The Hessian unless overridden, which is right where f is convex and smooth.
         """
         return lambda v: self.hvp(x, v)
+
+    def dual(self, x: Tensor) -> Tensor:
+        """What `tightened` begins with, one row per sample: 0, and of no entries by default."""
+        return x.new_zeros(len(x), 0)
+
+    def tightened(self, x: Tensor, dual: Tensor) -> tuple[Linear, Linear]:
+        """A closer `curvature` by a dual that an iteration carries along; step ↦ its next dual.
+
+        With a dual of 0 it is `curvature` itself. C ≥ 0 always; a quadratic model that no longer
+        majorizes, and near a minimum is the Hessian.
+        """
+        return self.curvature(x), lambda _: dual
 
     def modulus(self, x: Tensor) -> PerSample:
         """m such that f − m/2·‖x‖² is convex: 0 where f is, −∞ where nothing is known."""
@@ -121,6 +135,17 @@ class Composite(Functional):
     def curvature(self, x: Vector) -> Callable[[Vector], Vector]:
         curved = self.outer.curvature(self.inner(x))
         return lambda v: self.inner.adjoint(curved(self.inner(v)))
+
+    def dual(self, x: Vector) -> Tensor:
+        """That of the outer function: for total variation a field."""
+        return self.outer.dual(self.inner(x))
+
+    def tightened(self, x: Vector, dual: Tensor) -> tuple[Linear, Linear]:
+        curved, moved = self.outer.tightened(self.inner(x), dual)
+        return (
+            lambda v: self.inner.adjoint(curved(self.inner(v))),
+            lambda step: moved(self.inner(step)),
+        )
 
     def ascend(self, p: Tensor, x: Vector, step: PerSample, weight: PerSample) -> Tensor:
         """The dual half-step: prox of step·(weight·outer)* at p + step·K x."""

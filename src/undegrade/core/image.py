@@ -34,6 +34,47 @@ def per_sample(value: float | Tensor, like: Tensor) -> float | Tensor:
     return value
 
 
+def require_tensor(x: object, whose: str) -> None:
+    """Refuse what is no tensor.
+
+    Raises:
+        ValueError: it is something else; the message begins with whose it is.
+    """
+    if not isinstance(x, Tensor):
+        kind = f"{type(x).__module__}.{type(x).__qualname__}"
+        raise ValueError(
+            f"{whose} takes a tensor, got {kind}: torch.from_numpy(array.copy()) makes one"
+        )
+
+
+def require_shape(prediction: Tensor, y: Tensor) -> None:
+    """Refuse a variable of which the operator makes something else than was measured.
+
+    A measurement of one channel may hold labels, which are predicted by scores of many.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    rows = prediction[:, :1] if y.ndim == 4 and y.shape[1] == 1 else prediction
+    if rows.shape != y.shape:
+        raise ValueError(
+            f"the variable has another shape than was restored from: the operator makes "
+            f"{tuple(prediction.shape)} of it, where {tuple(y.shape)} was measured"
+        )
+
+
+def require_double_or_single(x: Tensor) -> None:
+    """Refuse half precision, which transforms do not know.
+
+    Raises:
+        ValueError: x has it.
+    """
+    if x.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"transforms are taken in single or double precision, got {x.dtype}: give x.float()"
+        )
+
+
 def round_up(size: int, divisor: int) -> int:
     """The smallest multiple of the divisor that is not less."""
     return -(-size // divisor) * divisor

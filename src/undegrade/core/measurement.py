@@ -79,6 +79,19 @@ class Restorer(Protocol):
     ) -> Result[Any]: ...
 
 
+def require_measurement(thing: object) -> None:
+    """Refuse what no method can restore.
+
+    Raises:
+        ValueError: it is no `Measurement`.
+    """
+    if not isinstance(thing, Measurement):
+        raise ValueError(
+            f"a method restores a Measurement, got {type(thing).__name__}: "
+            f"Measurement(y) has noise of unknown level"
+        )
+
+
 def check_picture(x: object) -> None:
     """Refuse what is no batch of pictures (b, c, h, w), and say how to make it one.
 
@@ -95,8 +108,10 @@ def _check_batch(y: object, *, picture: bool) -> None:
         raise ValueError(f"{expected}, got {kind}: torch.from_numpy(array.copy()) makes a tensor")
     shape = tuple(y.shape)
     if y.dtype not in (torch.float32, torch.float64):
-        how = "y.float()" if y.is_floating_point() else "y / 255 where the samples have 8 bits"
-        raise ValueError(f"{expected} in single or double precision, got {y.dtype}: give {how}")
+        how = "give y / 255 where the samples have 8 bits"
+        how = "give y.float()" if y.is_floating_point() else how
+        how = "a picture is real" if y.is_complex() else how
+        raise ValueError(f"{expected} in single or double precision, got {y.dtype}: {how}")
     if y.requires_grad:
         raise ValueError(
             "the measurement requires grad, and methods that choose for themselves have no "

@@ -7,8 +7,8 @@ from typing import Generic, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Functional, Proximable
-from undegrade.core.image import Image, PerSample, Vector, per_sample
+from undegrade.core.functional import Functional, Linear, Proximable
+from undegrade.core.image import Image, PerSample, Vector, per_sample, require_shape
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import Operator
 
@@ -34,10 +34,13 @@ class Fidelity(Functional):
         return x.new_full((len(x),), 0.0 if self.operator.linear else -math.inf)
 
     def forward(self, x: Image) -> PerSample:
-        return self.likelihood(self.operator(x), self.y)
+        prediction = self.operator(x)
+        require_shape(prediction, self.y)
+        return self.likelihood(prediction, self.y)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
         prediction, jacobian = self.operator.linearize(x)
+        require_shape(prediction, self.y)
         value, slope = self.likelihood.value_and_grad(prediction, self.y)
         del prediction  # room for what comes
         return value, jacobian.adjoint(slope)
@@ -105,6 +108,20 @@ class Objective(Functional, Generic[F_co, G_co]):
         fidelity, prior = self.fidelity.curvature(x), self.prior.curvature(x)
         weight = per_sample(self.weights(x), x)
         return lambda v: torch.addcmul(fidelity(v), weight, prior(v))
+
+    def dual(self, x: Vector) -> Tensor:
+        """That of the prior."""
+        return self.prior.dual(x)
+
+    def tightened(self, x: Vector, dual: Tensor) -> tuple[Linear, Linear]:
+        fidelity, (prior, moved) = self.fidelity.curvature(x), self.prior.tightened(x, dual)
+        weight = per_sample(self.weights(x), x)
+
+        def curved(v: Vector) -> Vector:
+            bent = weight * prior(v)  # first: it takes more room on its way
+            return bent.add_(fidelity(v))
+
+        return curved, moved
 
     def modulus(self, x: Vector) -> PerSample:
         weight = self.weights(x)

@@ -3,13 +3,12 @@
 import abc
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from undegrade.core.gram import Gram
-from undegrade.core.image import Image, dot, per_sample, ratio
+from undegrade.core.image import Image, dot, per_sample, ratio, require_tensor
 from undegrade.core.listed import Listed, all_names
 
 _NOTHING = 1e-6  # of the largest entry: what transforms leave of a 0
@@ -18,9 +17,9 @@ _NOTHING = 1e-6  # of the largest entry: what transforms leave of a 0
 class Operator(nn.Module, metaclass=Listed):
     """A differentiable map φ, possibly non-linear. Subclasses define `forward` and `initial`."""
 
-    if TYPE_CHECKING:  # nn.Module leaves calls untyped; say it once, here
-
-        def __call__(self, x: Image) -> Tensor: ...
+    def __call__(self, x: Image) -> Tensor:
+        require_tensor(x, type(self).__name__)
+        return super().__call__(x)
 
     def __dir__(self) -> list[str]:
         return all_names(super().__dir__())

@@ -11,7 +11,8 @@ from typing import Any, final
 class Range:
     """Numbers from `least` to `most`; without `least` itself where that is excluded.
 
-    Stands in the annotation of a field, as in `steps: Annotated[int, Range(1, 1000)] = 8`.
+    Stands in the annotation of a field, as in `steps: Annotated[int, Range(1, 1000)] = 8`; beside a
+    tuple it holds for all of its numbers.
     """
 
     least: float | int
@@ -44,8 +45,9 @@ def check_ranges(settings: Any) -> None:
     """
     for name, allowed in _declared(type(settings)).items():
         value = vars(settings)[name]
-        if value is not None and value not in allowed:
-            raise ValueError(f"{name} must be {allowed}, got {value:g}")
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and number not in allowed:
+                raise ValueError(f"{name} must be {allowed}, got {number:g}")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.above import above
-from undegrade.core.image import PerSample, Vector, select
+from undegrade.core.image import PerSample, Vector, require_tensor, select
 from undegrade.core.stopping import State, Status, Stop
 
 S = TypeVar("S", bound=State)
@@ -113,7 +113,7 @@ def solve(
         pause: is given where the solve stands after every iteration, to save it.
 
     Raises:
-        ValueError: neither x0 nor start is given.
+        ValueError: neither x0 nor start is given, or x0 is no tensor.
     """
     began = time.perf_counter()
     run = _Run(stop, _standing(solver, problem, x0, stop, start))
@@ -146,6 +146,7 @@ def _standing(
     if start is not None:
         iteration, state, x = max(start.iterations), start.state, start.x
     elif x0 is not None:
+        require_tensor(x0, "a start")
         iteration, state = 0, solver.init(problem, x0)
         x = state.x
     else:

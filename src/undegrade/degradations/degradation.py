@@ -12,6 +12,7 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
 from undegrade.degradations.jpeg import Jpeg
+from undegrade.degradations.named_operator import NamedOperator, Shape
 from undegrade.degradations.unknown_noise import unknown_noise
 from undegrade.likelihoods.rounded import Rounded
 from undegrade.likelihoods.rounding import rounded
@@ -30,20 +31,20 @@ _COARSE = 4.0  # steps over the deviation: rounding alone, taken for noise, has 
 Scene = Literal["linear", "encoded"]
 """Whether a picture x is linear light, or holds what a response makes of it, as files do."""
 
-Shape = tuple[int, int, int]
-"""Channels, height and width."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """y = mask(jpeg(round(clip(response(downsample(blur(x))) + noise)))); None did not happen.
+    """y = mask(jpeg(round(clip(response(downsample(blur(φ(x)))) + noise)))).
+
+    What is None did not happen.
 
     Parts may differ from image to image of a batch: kernels (b c|1 kh kw), masks (b c|1 h w),
     levels of noise (b,).
 
     Arguments:
         shape: channels, height and width of the picture x.
-        blur: comes first.
+        first: φ, an operator of another package.
+        blur: of what that makes of the picture.
         downsample: the pixels kept of what the blur left.
         response: from linear light to what is measured.
         scene: what x is: "linear" light, or "encoded" by the same response, as a picture file is:
@@ -61,6 +62,7 @@ class Degradation:
     """
 
     shape: Shape
+    first: NamedOperator | None = None
     blur: Blur | None = None
     downsample: Downsample | None = None
     response: Response | None = None
@@ -76,8 +78,8 @@ class Degradation:
         if min(self.shape) < 1:
             raise ValueError(f"a picture has at least one pixel, got the shape {self.shape}")
         if self.blur is not None:
-            self.blur.measured_size(self.shape[1:])
-            _check_channels(self.blur.psf, self.shape[0])
+            self.blur.measured_size(self._first_shape[1:])
+            _check_channels(self.blur.psf, self._first_shape[0])
         _check_factor(self.downsample, self._blurred)
         if self.mask is not None:
             _check_mask(self.mask.observed, self.measured_shape)
@@ -97,7 +99,7 @@ class Degradation:
     @property
     def _pixels(self) -> Operator:
         """From the picture to measured pixels."""
-        light = [part for part in self._resolution if part is not None]
+        light = [part for part in (*self._resolution, self._first) if part is not None]
         if self.response is not None and self.scene == "linear":
             light = [self.response, *light]
         elif self.response is not None and light:  # else it would be taken back at once
@@ -117,11 +119,23 @@ class Degradation:
         """Channels, height and width of y."""
         factor = 1 if self.downsample is None else self.downsample.factor
         height, width = self._blurred
-        return self.shape[0], height // factor, width // factor
+        return self._first_shape[0], height // factor, width // factor
+
+    @functools.cached_property
+    def _first(self) -> Operator | None:
+        return None if self.first is None else self.first.build(self.shape)
+
+    @functools.cached_property
+    def _first_shape(self) -> Shape:
+        """Channels, height and width of φ(x)."""
+        if self._first is None:
+            return self.shape
+        channels, height, width = self._first(torch.zeros(1, *self.shape)).shape[1:]
+        return channels, height, width
 
     @property
     def _blurred(self) -> tuple[int, int]:
-        size = self.shape[1:]
+        size = self._first_shape[1:]
         return size if self.blur is None else self.blur.measured_size(size)
 
     def degrade(self, x: Image, generator: torch.Generator) -> Tensor:

@@ -15,6 +15,7 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.degradations.degradation import Degradation, Scene
 from undegrade.degradations.jpeg import Jpeg
 from undegrade.degradations.kernel_file import checked_kernel
+from undegrade.degradations.named_operator import NamedOperator
 from undegrade.files.atomic import replacing
 from undegrade.files.complaint import in_short
 from undegrade.likelihoods import noises
@@ -76,6 +77,7 @@ def description_of(degradation: Degradation) -> Json:
         "format": _FORMAT,
         "version": _VERSION,
         "picture": {"channels": channels, "height": height, "width": width},
+        "operator": None if degradation.first is None else _first_data(degradation.first),
         "blur": None if blur is None else _blur_data(blur),
         "downsample": None if downsample is None else {"factor": downsample.factor},
         "mask": None if mask is None else _mask_data(mask),
@@ -103,12 +105,13 @@ def degradation_from(data: Json) -> Degradation:
     channels, height, width = (_field(picture, k, int) for k in ("channels", "height", "width"))
     if channels * height * width > _MOST_ENTRIES:
         raise ValueError(f"a picture of {channels} × {height}×{width} entries is too large")
-    blur, downsample, mask, noise, response, jpeg = (
+    first, blur, downsample, mask, noise, response, jpeg = (
         None if data.get(key) is None else _field(data, key, dict)
-        for key in ("blur", "downsample", "mask", "noise", "response", "jpeg")
+        for key in ("operator", "blur", "downsample", "mask", "noise", "response", "jpeg")
     )
     return Degradation(
         shape=(channels, height, width),
+        first=None if first is None else _first_from(first),
         blur=None if blur is None else _blur_from(blur),
         downsample=None if downsample is None else _downsample_from(downsample),
         mask=None if mask is None else _mask_from(mask),
@@ -119,6 +122,15 @@ def degradation_from(data: Json) -> Degradation:
         saturation=None if data.get("saturation") is None else _field(data, "saturation", bool),
         jpeg=None if jpeg is None else _jpeg_from(jpeg),
     )
+
+
+def _first_data(first: NamedOperator) -> Json:
+    return {"name": first.name, "numbers": list(first.numbers)}
+
+
+def _first_from(data: Json) -> NamedOperator:
+    numbers = [_typed(n, float, "a number") for n in _field(data, "numbers", list)]
+    return NamedOperator(_field(data, "name", str), tuple(numbers))
 
 
 def _blur_data(blur: Blur) -> Json:

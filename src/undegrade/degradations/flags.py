@@ -11,9 +11,10 @@ from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.degradations.blur_words import kernel_of, number
 from undegrade.degradations.camera_words import OWN, read_jpeg, read_response
-from undegrade.degradations.degradation import Degradation, Scene, Shape
+from undegrade.degradations.degradation import Degradation, Scene
 from undegrade.degradations.kernel_repair import within
 from undegrade.degradations.mask_file import Lost, read_mask
+from undegrade.degradations.named_operator import NamedOperator, Shape
 from undegrade.degradations.suggestion import did_you_mean
 from undegrade.likelihoods import noises
 from undegrade.operators.blur import Blur
@@ -30,6 +31,8 @@ class DegradationFlags:
     """What is known of how a picture was degraded: y = mask(round(downsample(blur(x)) + noise)).
 
     Arguments:
+        operator: NAME:NUMBERS, an operator that an installed package adds, which comes before all
+            else; `undegrade methods` lists them.
         blur: motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE (random camera shake), all
             in pixels and degrees; bicubic or area, the kernel of a reduction by --downsample; or a
             kernel file (.npy, .mat, a picture; FILE:3 takes the third of several). `restore` also
@@ -60,6 +63,7 @@ class DegradationFlags:
         ValueError: a word or number that means nothing; the message says what was expected.
     """
 
+    operator: str | None = None
     blur: str | None = None
     boundary: Boundary = "replicate"
     downsample: int | None = None
@@ -74,7 +78,7 @@ class DegradationFlags:
     jpeg: int | str | None = None
 
     def __post_init__(self) -> None:
-        _ = self.likelihood
+        _ = self.likelihood, self.first
         read_response(self.response)
         read_jpeg(self.jpeg)
         if self.downsample not in (None, 2, 3, 4):
@@ -123,10 +127,16 @@ class DegradationFlags:
             boundary = self.boundary if blur is None or "--boundary" in given else blur.boundary
             size = y.shape[1], y.shape[2] * _factor(downsample), y.shape[3] * _factor(downsample)
             blur = replace(self, boundary=boundary)._blur(1, None, size, notes)
-        shape = _before((y.shape[1], y.shape[2], y.shape[3]), blur, downsample)
-        mask = self._mask(1, (y.shape[1], y.shape[2], y.shape[3]), None, y, notes)
+        measured: Shape = (y.shape[1], y.shape[2], y.shape[3])
+        mask = self._mask(1, measured, None, y, notes)
+        shape, first = _before(measured, blur, downsample), known.first
+        if self.first is not None:
+            shape, first = self.first.image_shape(shape), self.first
+        elif first is not None:
+            shape = known.shape
         return Degradation(
             shape=shape,
+            first=first,
             blur=blur,
             downsample=downsample,
             mask=known.mask if mask is None else mask,
@@ -145,10 +155,13 @@ class DegradationFlags:
         *batch, channels, height, width = shape
         count, notes = math.prod(batch), list[str]()
         full: Shape = (channels, height, width)
-        blur, downsample = self._blur(count, generator, full, notes), self._downsample()
-        maskless = Degradation(shape=full, blur=blur, downsample=downsample)
+        blurless = Degradation(shape=full, first=self.first)
+        blur = self._blur(count, generator, blurless.measured_shape, notes)
+        downsample = self._downsample()
+        maskless = replace(blurless, blur=blur, downsample=downsample)
         return Degradation(
             shape=full,
+            first=self.first,
             blur=blur,
             downsample=downsample,
             mask=self._mask(count, maskless.measured_shape, generator, y, notes),
@@ -176,7 +189,8 @@ class DegradationFlags:
     def image_shape(self, measured: tuple[int, ...]) -> Shape:
         """Channels, height and width of the picture that a measurement (…, c, h, w) is of."""
         blur = self._blur(1, None, None, []) if self.boundary == "valid" else None
-        return _before((measured[-3], measured[-2], measured[-1]), blur, self._downsample())
+        shape = _before((measured[-3], measured[-2], measured[-1]), blur, self._downsample())
+        return shape if self.first is None else self.first.image_shape(shape)
 
     def _blur(
         self,
@@ -199,6 +213,15 @@ class DegradationFlags:
 
     def _downsample(self) -> Downsample | None:
         return None if self.downsample is None else Downsample(self.downsample)
+
+    @property
+    def first(self) -> NamedOperator | None:
+        """The operator of another package; None where none was said."""
+        if self.operator is None:
+            return None
+        name, *numbers = self.operator.split(":")
+        form = "NAME:NUMBERS"
+        return NamedOperator(name, tuple(number(n, form, self.operator) for n in numbers))
 
     @property
     def likelihood(self) -> Likelihood | None:

@@ -10,7 +10,8 @@ from torch import Tensor
 from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
-from undegrade.degradations.degradation import Degradation, Shape
+from undegrade.degradations.degradation import Degradation
+from undegrade.degradations.named_operator import Shape
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.super_resolution import super_resolution_psfs
 from undegrade.likelihoods.gaussian import Gaussian

@@ -50,16 +50,23 @@ class Section:
 
     @property
     def enlarged(self) -> Image:
-        """The degraded picture in the size of the restored one."""
+        """The degraded picture in the shape of the restored one."""
         return in_size_of(self.restorations[0].x, self.y)
 
 
 def in_size_of(x: Image, y: Tensor) -> Image:
-    """A degraded picture in the size of the restored one: enlarged, or centered and continued."""
+    """A degraded picture in the shape of the restored one.
+
+    It is enlarged, or else centered, and continued or cropped; of other channels it is gray.
+    """
+    if y.shape[1] != x.shape[1]:
+        y = y.mean(1, keepdim=True).expand(-1, x.shape[1], -1, -1)
     (h, w), (height, width) = y.shape[2:], x.shape[2:]
     if height % h == 0 and width % w == 0:
         return y.repeat_interleave(height // h, 2).repeat_interleave(width // w, 3)
-    down, right = max(height - h, 0), max(width - w, 0)
+    top, left = max(h - height, 0) // 2, max(w - width, 0) // 2
+    y = y[..., top : top + height, left : left + width]
+    down, right = height - y.shape[2], width - y.shape[3]
     pad = (right // 2, right - right // 2, down // 2, down - down // 2)
     return functional.pad(y, pad, mode="replicate")
 
@@ -80,7 +87,9 @@ def strongest_edges(x: Image) -> tuple[float, float]:
 def level_found(likelihood: Likelihood) -> str:
     """The noise that was found in a picture, and what to try where that is hardly any."""
     worst = max(level.max().item() for _, level in likelihood.named_buffers())
-    said = f"noise found: {noise_in_words(likelihood)} ({255 * worst:.1f} of 255)"
+    said = f"noise found: {noise_in_words(likelihood)}"
+    if worst <= 1:  # a picture of another range has no 255
+        said = f"{said} ({255 * worst:.1f} of 255)"
     if worst > _HARDLY_ANY:
         return said
     return f"{said}, hardly any; where you see more, say how much, as in --noise gaussian:0.06"

@@ -32,7 +32,10 @@ _TOLD = "learned, told that black and white are lost"
 
 @dataclass(frozen=True)
 class _Size:
-    """How large an experiment is, and the minutes that it takes on two cores, measured."""
+    """How large an experiment is, and the minutes that it takes on two cores at most.
+
+    Estimated from the time of an iteration; the smallest two were run.
+    """
 
     minutes: float
     side: int
@@ -54,9 +57,10 @@ _SIZES = (
 class DoubleOverparametrizationExperiment:
     """Figures 3 and 4: four pictures, half of their entries salt and pepper; 5: F16 by fraction.
 
-    Deep image prior with squares and with absolute values, double over-parameterization from
-    noise and from the learned start, each with its last and its best iterate; and what the learned
-    method does when it is told which entries are lost, which salt and pepper gives away.
+    Deep image prior with squares and with absolute values, the latter also with the subgradient
+    steps of Ding et al. (2021), double over-parameterization from noise and from the learned start,
+    each with its last and its best iterate; and what the learned method does when it is told which
+    entries are lost, which salt and pepper gives away.
 
     References:
         You, Zhu, Qu and Ma, Robust recovery via implicit bias of discrepant learning rates for
@@ -113,7 +117,8 @@ def _methods(size: _Size, checkpoint: Path | None) -> dict[str, Any]:
     return {
         "DIP": replace(prior, loss="gaussian"),
         "DIP-L1": replace(prior, loss="laplace"),
-        "DOP from noise": replace(double, start="noise"),
+        "DIP-L1, diminishing steps": replace(prior, loss="laplace", descent="diminishing"),
+        "DOP from noise": replace(double, start="noise", delay=min(200.0, size.iterations / 5)),
         "DOP": double,
     }
 

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from PIL import Image as Picture
 from torch import Tensor
 
+from undegrade.files.atomic import replacing
 from undegrade.files.codecs import SUFFIXES
 
 LABEL = "_label.png"
@@ -32,6 +33,17 @@ def read_labels(path: str | Path) -> Int[Tensor, "1 h w"]:
     except (Picture.UnidentifiedImageError, SyntaxError) as error:
         raise ValueError(f"{path} is no picture that can be read") from error
     return torch.from_numpy(values)[None].long()
+
+
+def write_labels(path: str | Path, labels: Int[Tensor, "1 h w"]) -> None:
+    """Write a gray picture of 8 bits whose values are the numbers of the classes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    picture = Picture.fromarray(labels[0].cpu().to(torch.uint8).numpy())
+    with replacing(Path(path)) as file:
+        picture.save(file, "PNG")
 
 
 def labelled_pictures(folder: Path) -> list[tuple[Path, Path]]:

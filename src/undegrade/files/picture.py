@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image
+from undegrade.core.image import Image, require_tensor
 from undegrade.files.atomic import replacing
 from undegrade.files.codecs import (
     LARGEST,
@@ -135,8 +135,9 @@ def write_image(path: str | Path, x: Image, *, dtype: str = "uint8") -> None:
 
     Raises:
         OSError: the file cannot be written.
-        ValueError: the suffix is unknown, or the pixels are not finite.
+        ValueError: the suffix is unknown, x is no such tensor, or the pixels are not finite.
     """
+    require_tensor(x, "an image to be written")
     write_picture(path, Picture(x, None, Form(format_of(Path(path)), dtype)))
 
 

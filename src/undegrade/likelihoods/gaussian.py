@@ -57,9 +57,10 @@ class Gaussian(QuadraticNoise):
         if self.std.ndim > 1:
             return self.std.to(like)
         if self.std.numel() not in (1, len(like)):
+            levels = ", ".join(f"{level:g}" for level in self.std.tolist())
             raise ValueError(
                 f"expected one standard deviation, or one per sample of {len(like)}, or a map of "
-                f"the shape of the measurement, got {self.std.tolist()}"
+                f"the shape of the measurement, got [{levels}]"
             )
         return per_sample(self.std, like)
 

@@ -47,7 +47,8 @@ def conjugate_gradient_step(
     x, r, squared, p, last = state
     z = r if precondition is None else precondition(r)
     along = squared if precondition is None else dot(r, z)
-    p = z + per_sample(ratio(along, last), p) * p
+    p = torch.addcmul(z, per_sample(ratio(along, last), p), p)
+    del z  # room for the product
     q = matvec(p)
     step = per_sample(ratio(along, dot(p, q)), x)
     x, r = x + step * p, r - step * q

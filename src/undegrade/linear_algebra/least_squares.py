@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.functional import Convex
-from undegrade.core.image import Image, PerSample, dot, per_sample
+from undegrade.core.image import Image, PerSample, dot, per_sample, require_shape
 from undegrade.core.operator import LinearOperator
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 
@@ -56,14 +56,19 @@ class LeastSquares(Convex):
         return self.trust[0].numel() == 1
 
     def forward(self, x: Image) -> PerSample:
-        misfit = self.operator(x) - self.y
+        misfit = self._misfit(x)
         return 0.5 * self.precision * dot(misfit, self.trust * misfit)
 
     def value_and_grad(self, x: Image) -> tuple[PerSample, Image]:
-        misfit = self.operator(x) - self.y
+        misfit = self._misfit(x)
         slope = self.trust * misfit
         value = 0.5 * self.precision * dot(misfit, slope)
         return value, per_sample(self.precision, x) * self.operator.adjoint(slope)
+
+    def _misfit(self, x: Image) -> Tensor:
+        prediction = self.operator(x)
+        require_shape(prediction, self.y)
+        return prediction - self.y
 
     def hvp(self, x: Image, v: Image) -> Image:
         del x
@@ -99,7 +104,7 @@ class LeastSquares(Convex):
         low, high = x.flatten(1).amin(1), x.flatten(1).amax(1)
         margin = (high - low) / 2
         low, high = per_sample(low - margin, x), per_sample(high + margin, x)
-        misfit = self.operator(x) - self.y
+        misfit = self._misfit(x)
         q = per_sample(self.precision, misfit) * self.trust * misfit
         left = p - self.operator.adjoint(q)
         reach = torch.maximum(left * low, left * high).flatten(1).sum(1)

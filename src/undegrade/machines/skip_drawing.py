@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import nn
 
 from undegrade.core.image import Image
 from undegrade.learned.autocast_cell import Precision, computing_dtype
+from undegrade.networks.random_projector import RandomProjector
 from undegrade.networks.skip import Correction, Padding, SkipNetwork
 from undegrade.untrained.drawing import Drawing
+
+Fitted = Literal["weights", "code"]
 
 _CHANNELS, _SKIP = 16, 4  # of the code, and of each skip connection
 # Copies that a layer's output makes of itself until the backward pass has used it, by count:
@@ -26,10 +30,12 @@ def skip_drawing(
     precision: Precision = "float32",
     *,
     guided: bool = False,
+    fit: Fitted = "weights",
 ) -> Drawing:
     """Random weights and a random code, both of one seed, for pictures like these.
 
-    A guided one draws a correction of the picture where the solve starts.
+    A guided one draws a correction of the picture where the solve starts. Where the code is fitted
+    (`RandomProjector`), the weights stay random.
 
     Raises:
         ValueError: the network does not fit into memory; the sentence says which widths would.
@@ -41,8 +47,11 @@ def skip_drawing(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SkipNetwork(inputs, outputs, widths, skips, padding, finish=finish)
+    drawing = Correction(network, outputs) if guided else network
+    if fit == "code":
+        drawing = RandomProjector(drawing, _CHANNELS, (like.shape[2], like.shape[3]))
     return Drawing(
-        network=(Correction(network, outputs) if guided else network).to(like),
+        network=drawing.to(like),
         channels=_CHANNELS,
         seed=seed,
         guided=guided,

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from undegrade.core.functional import require_kind
-from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.core.image import Image, PerSample, per_sample, require_tensor
 
 # The definition of SSIM: a Gaussian window in pixels; K₁ and K₂ squared, for a range of 1
 _WINDOW, _STD = 11, 1.5
@@ -74,8 +73,7 @@ def without_border(x: Image, width: int) -> Tensor:
 
 def _check(x: Tensor, reference: Tensor) -> None:
     for image in (x, reference):
-        advice = "torch.from_numpy(array.copy()) makes one of an array"
-        require_kind("a score", "image", image, Tensor, advice)
+        require_tensor(image, "a score")
     if x.shape != reference.shape:
         raise ValueError(
             f"expected images of one shape, got {tuple(x.shape)} and {tuple(reference.shape)}"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from undegrade.core.gram import Gram
-from undegrade.core.image import Image
+from undegrade.core.image import Image, require_tensor
 from undegrade.core.operator import LinearOperator
 from undegrade.operators.cache import Cache
 from undegrade.operators.convolution import (
@@ -46,6 +46,7 @@ class Blur(LinearOperator):
 
     def __init__(self, psf: Tensor, boundary: Boundary = "replicate") -> None:
         super().__init__()
+        require_tensor(psf, "Blur")
         _check_kernel(psf)
         if boundary not in get_args(Boundary):
             raise ValueError(f"boundary must be one of {get_args(Boundary)}, got {boundary!r}")

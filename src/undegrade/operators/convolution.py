@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image
+from undegrade.core.image import Image, require_double_or_single
 
 
 def convolve(x: Image, psf: Tensor) -> Tensor:
@@ -32,6 +32,7 @@ def _grouped(conv: Callable[..., Tensor], x: Tensor, psf: Tensor) -> Tensor:
 
 def transfer_function(psf: Tensor, size: tuple[int, int], origin: tuple[int, int]) -> Tensor:
     """Half spectrum of a kernel whose entry `origin` multiplies x at shift 0."""
+    require_double_or_single(psf)
     missing = (size[1] - psf.shape[-1], size[0] - psf.shape[-2])
     wide = torch.nn.functional.pad(psf, (0, missing[0], 0, missing[1]))
     return torch.fft.rfft2(wide.roll((-origin[0], -origin[1]), (-2, -1)))

@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor, nn
 
-from undegrade.core.image import Image
+from undegrade.core.image import Image, require_tensor
 from undegrade.core.operator import LinearOperator
 
 
@@ -25,6 +25,7 @@ class Dense(LinearOperator):
 
     def __init__(self, matrix: Tensor) -> None:
         super().__init__()
+        require_tensor(matrix, "Dense")
         if matrix.ndim != 2 or matrix.numel() == 0:
             raise ValueError(f"a matrix has rows and columns, got {tuple(matrix.shape)}")
         if isinstance(matrix, nn.Parameter):

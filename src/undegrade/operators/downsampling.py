@@ -26,8 +26,10 @@ class Downsample(LinearOperator):
 
     def __init__(self, factor: int) -> None:
         super().__init__()
-        if factor < 1:
-            raise ValueError(f"the factor of a downsampling is 1 or more, got {factor}")
+        if factor < 1 or factor != int(factor):
+            raise ValueError(
+                f"the factor of a downsampling is a whole number, 1 or more, got {factor}"
+            )
         self.factor = factor
 
     def extra_repr(self) -> str:

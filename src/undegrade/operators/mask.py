@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.gram import Gram
-from undegrade.core.image import Image, ratio
+from undegrade.core.image import Image, ratio, require_tensor
 from undegrade.core.operator import LinearOperator
 from undegrade.operators.diagonal import Diagonal
 
@@ -23,13 +23,14 @@ class Mask(LinearOperator):
             (b|1 c|1 h w); boolean or float. Entries in between weaken a pixel.
 
     Raises:
-        ValueError: another number of dimensions.
+        ValueError: another number of dimensions; an image of another size or number of channels.
     """
 
     observed: Tensor
 
     def __init__(self, observed: Tensor) -> None:
         super().__init__()
+        require_tensor(observed, "Mask")
         if observed.ndim not in (2, 3, 4):
             raise ValueError(
                 f"a mask has shape (h w), (c h w) or (b c h w), got {tuple(observed.shape)}"
@@ -42,11 +43,7 @@ class Mask(LinearOperator):
         return f"observed={tuple(self.observed.shape)}"
 
     def forward(self, x: Image) -> Tensor:
-        if x.shape[-2:] != self.observed.shape[-2:]:
-            raise ValueError(
-                f"the mask is for {self.observed.shape[-2]}×{self.observed.shape[-1]} pixels, "
-                f"the image has {x.shape[-2]}×{x.shape[-1]}"
-            )
+        self._check(x)
         return x * self.observed.to(x)
 
     def adjoint(self, y: Tensor) -> Image:
@@ -63,8 +60,19 @@ class Mask(LinearOperator):
         return _filled(ratio(y, weight), seen)
 
     def lost(self, y: Tensor) -> Tensor | None:
+        self._check(y)
         lost = self.observed.to(y.device) == 0
         return lost if bool(lost.any()) else None
+
+    def _check(self, x: Image) -> None:
+        channels, height, width = self.observed.shape[1:]
+        if x.shape[-2:] != (height, width):
+            raise ValueError(
+                f"the mask is for {height}×{width} pixels, "
+                f"the image has {x.shape[-2]}×{x.shape[-1]}"
+            )
+        if channels not in (1, x.shape[-3]):
+            raise ValueError(f"the mask is for {channels} channels, the image has {x.shape[-3]}")
 
     @property
     def gram(self) -> Gram:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undegrade.core.functional import Convex
+from undegrade.core.functional import Convex, Linear
 from undegrade.core.image import PerSample, per_sample
 
 Field = Float[Tensor, "b c d h w"]
@@ -85,6 +85,44 @@ class GroupNorm(Convex):
         """v ↦ ρ′(|x|)/|x|·v, the lagged one: the least parabola above ρ that touches it at x."""
         pull = self.pull(magnitude(x, self.coupling))
         return lambda v: pull * v
+
+    def dual(self, x: Field) -> Tensor:
+        """A field of 0; nothing without smoothing, where there is no Hessian to come near."""
+        return torch.zeros_like(x) if self.smoothing else super().dual(x)
+
+    def tightened(self, x: Field, dual: Tensor) -> tuple[Linear, Linear]:
+        """The curvature of Chan, Golub and Mulet, made symmetric, for a dual |p| ≤ 1.
+
+        η p = x, η = max(|x|, δ), is linearized in p and x: the Hessian has −x xᵀ/η² where this has
+        −½(p xᵀ + x pᵀ)/η, so that a p far from x/η leaves more of the lagged curvature 1/η.
+
+        References:
+            Chan, Golub and Mulet, A nonlinear primal–dual method for total variation-based image
+            restoration (1999), section 3. Hintermüller and Stadler, An infeasible primal–dual
+            algorithm for total bounded variation-based inf-convolution-type image restoration
+            (2006), for Huber's function.
+        """
+        if not self.smoothing:
+            return super().tightened(x, dual)
+        coupled = COUPLED_DIMENSIONS[self.coupling]
+        size = magnitude(x, self.coupling)
+        pull = self.pull(size)
+        unit, beyond = x * pull, size > self.smoothing  # below δ the parabola does not turn
+        del size, x  # room for what comes
+
+        def within(a: Tensor, b: Tensor) -> Tensor:
+            return beyond * ((a * b).sum(coupled, keepdim=True) if coupled else a * b)
+
+        def curved(v: Field) -> Field:
+            bent = dual * within(unit, v)
+            bent = bent.addcmul_(unit, within(dual, v))
+            return bent.mul_(-0.5).add_(v).mul_(pull)
+
+        def moved(step: Field) -> Field:
+            p = unit + (step - dual * within(unit, step)) * pull
+            return p / magnitude(p, self.coupling).clamp(min=1)
+
+        return curved, moved
 
     def prox(self, v: Field, step: float | PerSample) -> Field:
         """v·(1 − step / max(|v|, δ + step))."""

@@ -6,7 +6,7 @@ from typing import Any, final
 
 import torch
 
-from undegrade.core.measurement import Measurement, Restorer
+from undegrade.core.measurement import Measurement, Restorer, require_measurement
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
 from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
@@ -51,6 +51,7 @@ class Automatic:
 
     def choose(self, measurement: Measurement) -> Choice:
         """The method for a measurement, with the reason."""
+        require_measurement(measurement)
         obstacle = _obstacle(measurement)
         if obstacle:
             return Choice(name="variational", restorer=Variational(), reason=obstacle)

@@ -51,7 +51,7 @@ class Nominal:
     def clipped(self, x: Image) -> Image:
         """An estimate of x′ between the ends."""
         low, high = (per_sample(end, x) for end in self.ends)
-        return torch.minimum(torch.maximum(x, low), high)
+        return x.clamp(low, high)
 
     def back(self, x: Image) -> Image:
         """An estimate of x′ as one of x, clipped to the ends."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, final
 
 from undegrade.core.image import Image, PerSample
-from undegrade.core.measurement import Measurement
+from undegrade.core.measurement import Measurement, require_measurement
 from undegrade.core.ranges import POSITIVE, Range, check_ranges
 from undegrade.core.solver import Observer, Result
 from undegrade.learned.denoiser_cell import Denoiser, DenoiserCell
@@ -75,6 +75,7 @@ class PlugAndPlay:
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[RIMState]:
         """The estimate after the last step, clipped to [0, 1]."""
+        require_measurement(measurement)
         measurement.operator.as_linear("plug and play diverges elsewhere: use variational")
         features = LeastSquaresFeatures(
             schedule=self.schedule, strength=self.strength, cg_iterations=self.cg_iterations

@@ -11,10 +11,10 @@ import torch
 
 from undegrade.core.gram import Gram
 from undegrade.core.image import Image, PerSample, select
-from undegrade.core.measurement import Measurement
+from undegrade.core.measurement import Measurement, require_measurement
 from undegrade.core.objective import Fidelity
 from undegrade.core.ranges import Range, check_ranges
-from undegrade.core.solver import Observer, Result, solve
+from undegrade.core.solver import Observer, Record, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.rim import RIM, RIMState
@@ -24,6 +24,7 @@ from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.nominal import Nominal, nominal
 from undegrade.restorers.shared_noise import in_color, is_gray, own_noise, separated
+from undegrade.restorers.windows import in_windows, is_local
 from undegrade.restorers.working_measurement import working_measurement
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -56,7 +57,8 @@ class RecurrentInference:
             there is nothing else and no entry is lost, the universal one otherwise.
         steps: how many; by default as many as in training. For blur, low resolution and lost
             pixels more may help a little: 8 gain 0.2 dB at ×4.
-        tile: largest side, in pixels, that the network sees at once; less needs less memory.
+        tile: side, in pixels, of what is restored at once where only noise lies on the picture,
+            and of what the network sees at once elsewhere; less needs less memory.
         precision: what the network computes in; "auto" is bfloat16 where the device is made for it
             (within 0.03 dB), float32 elsewhere. Operators never see it, nor does float64 data.
         ensemble: mean over so many ways to lay the picture down (mirrored, turned): the more, the
@@ -86,6 +88,7 @@ class RecurrentInference:
 
         Trace and state are those of the picture as it lies.
         """
+        require_measurement(measurement)
         if self.weights is None and not measurement.operator.linear:
             return self._by_rounds(measurement, observe)
         path = shipped(measurement) if self.weights is None else self.weights
@@ -95,9 +98,36 @@ class RecurrentInference:
         dtype = computing_dtype(self.precision, measurement.y.device)
         rim = rim.with_cell(AutocastCell(rim.cell, dtype))
         inside, colors = nominal(measurement), self.weights is None and path.stem == UNIVERSAL
-        restored = self._of_color if colors else self._mean
+        restored = self._of_color if colors else self._in_windows
         result = restored(rim, inside, inside.watching(observe))
         return replace(result, x=inside.back(result.x))
+
+    def _in_windows(
+        self, rim: RIM, inside: Nominal, observe: Sequence[Observer]
+    ) -> Result[RIMState]:
+        """In windows where the picture is large and only noise lies on it.
+
+        A row of the trace is a window then, and x what is restored so far.
+        """
+        measurement, local = inside.measurement, _local_cell(rim)
+        largest = max(measurement.y.shape[-2:])
+        if local is None or largest <= self.tile or not is_local(measurement):
+            return self._mean(rim, inside, observe)
+        done, trace = list[Result[RIMState]](), list[Record]()
+
+        def restore(part: Measurement) -> Image:
+            done.append(self._mean(rim, replace(inside, measurement=part), ()))
+            return done[-1].x
+
+        reach = rim.steps * local.reach
+        x = measurement.y
+        for x in in_windows(measurement, restore, self.tile, reach, local.divisor):
+            values = dict[str, PerSample]()
+            for look in observe:
+                values.update(look(len(done), replace(done[-1].state, x=x)))
+            trace.append(Record(len(done), sum(result.seconds for result in done), values))
+        seconds = sum(result.seconds for result in done)
+        return replace(done[-1], x=x, x0=measurement.y, seconds=seconds, trace=tuple(trace))
 
     def _of_color(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
         """By weights that saw three channels of independent noise, whatever the measurement has."""
@@ -133,6 +163,14 @@ class RecurrentInference:
             again = self.restore(working_measurement(measurement, result.x))
             result = replace(again, seconds=result.seconds + again.seconds, trace=result.trace)
         return result
+
+
+def _local_cell(rim: RIM) -> LocalCell | None:
+    """The cell whose every output depends on a neighborhood, if it is one."""
+    cell = rim.cell
+    while isinstance(cell, AutocastCell | TiledCell):
+        cell = cell.cell
+    return cell if isinstance(cell, LocalCell) else None
 
 
 def _of_brightness(observer: Observer) -> Observer:

@@ -1,12 +1,13 @@
 """What the shipped learned method makes of a measurement with gross errors of unknown place."""
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image
+from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
@@ -18,14 +19,19 @@ from undegrade.restorers.variational import Variational
 # narrower than 8 pixels both ways. Less leaves pairs of neighboring corrupted entries.
 _WEIGHT = 2.0
 _GROSS = 0.15  # what total variation may miss: it flattens detail
-_STD = 0.01  # of what the learned method may miss in sound entries
+_STD = 0.01  # of what the learned method may miss in sound entries, at most and at first
+_KEPT = 0.1  # about what a corrupted entry that is kept is off by, rather more
+_LEAST = 0.001  # about rounding to 8 bits
 _ROUNDS, _FOLDS = 3, 4  # a fourth one changes nothing; with two folds predictions are a bit worse
+_ENSEMBLE = 8  # of the last estimate alone: 0.24 dB under salt and pepper, 0.14 under random values
 _WINDOW = 7  # pixels; smaller has too few sound entries at 70 % corruption
 _LEVELS = 64  # bins for the values of corrupted entries
+_NEW_VALUE = 1e-8  # share of them in a bin that had none
 # Scales of the error that a sound entry may be away, even where corruption is less likely still: an
 # error that is kept costs more than one sound entry in twelve, which their neighbors know too.
 _AWAY = 2.5
-_SURE = 0.99  # beyond doubt however large the error: a value that corruption hardly ever has
+_SURE = 0.99  # beyond doubt, and so is a value that corruption hardly ever has, at any error
+_HARDLY = 0.005  # of the mean density of corruption
 
 
 @torch.no_grad()
@@ -48,26 +54,30 @@ def robust_start(measurement: Measurement) -> Image:
     missed = y - measurement.operator(x)
     sound, sure = _probability(y, missed, (missed.abs() <= _GROSS).to(y))
     generator = torch.Generator().manual_seed(0)
+    first = torch.full_like(y[:, 0, 0, 0], _STD)
     for _ in range(_ROUNDS):
         fold = torch.randint(_FOLDS, y.shape, generator=generator).to(y.device)
         missed = y.clone()
         for out in range(_FOLDS):
-            x = _from(measurement, sure & (fold != out))
+            x = _from(measurement, sure & (fold != out), first)
             missed = torch.where(fold == out, y - measurement.operator(x), missed)
         sound, sure = _probability(y, missed, sound)
-    return _from(measurement, sure)
+    wrong = (1 - sound).where(sure, 0.0).flatten(1).sum(1) / sure.flatten(1).sum(1).clamp(min=1)
+    return _from(measurement, sure, _KEPT * wrong.sqrt(), _ENSEMBLE)
 
 
-def _from(measurement: Measurement, sound: Tensor) -> Image:
+def _from(
+    measurement: Measurement, sound: Tensor, std: PerSample, ensemble: Literal[1, 2, 4, 8] = 1
+) -> Image:
     """The learned estimate from some of the entries."""
     y = measurement.y
     return (
-        RecurrentInference()
+        RecurrentInference(ensemble=ensemble)
         .restore(
             Measurement(
                 torch.where(sound, y, torch.zeros_like(y)),
                 Mask(sound.to(y)) @ measurement.operator,
-                Gaussian(_STD).to(y),
+                Gaussian(std.clamp(_LEAST, _STD)).to(y),
             )
         )
         .x
@@ -80,18 +90,21 @@ def _probability(y: Tensor, missed: Tensor, sound: Tensor) -> tuple[Tensor, Tens
     By a few steps of expectation and maximization, from a first guess.
     """
     scale, level = missed.abs(), (y.clamp(0, 1) * (_LEVELS - 1)).round().long().flatten(1)
+    density = torch.ones_like(y)
     for _ in range(3):
         scale = _mean(missed.abs() * sound) / _mean(sound).clamp(min=1e-3) + _STD
         error = torch.exp(-missed.abs() / scale) / (2 * scale)
         corrupted = (1 - sound).flatten(1)
         share = corrupted.mean(1).clamp(0.01, 0.95)[:, None, None, None]
         # hardly any: a value that never occurred may occur, but detail is not taken for it
-        counts = 1e-5 * corrupted.sum(1, keepdim=True).expand(-1, _LEVELS)
+        counts = _NEW_VALUE * corrupted.sum(1, keepdim=True).expand(-1, _LEVELS)
         counts = counts.scatter_add(1, level, corrupted)
         density = _LEVELS * counts / counts.sum(1, keepdim=True).clamp(min=1e-6)
-        gross = share * density.gather(1, level).reshape(y.shape)
+        density = density.gather(1, level).reshape(y.shape)
+        gross = share * density
         sound = (1 - share) * error / ((1 - share) * error + gross)
-    return sound, (sound > _SURE) | ((sound > 0.5) & (missed.abs() <= _AWAY * scale))
+    sure = (sound > _SURE) | (density < _HARDLY)
+    return sound, sure | ((sound > 0.5) & (missed.abs() <= _AWAY * scale))
 
 
 def _mean(v: Tensor) -> Tensor:

@@ -10,6 +10,11 @@ from safetensors.torch import save
 
 from undegrade.files.atomic import replacing
 from undegrade.networks.segmentation import SegmentationNetwork, SegmentationNetworkSettings
+from undegrade.operators.function import Function
+from undegrade.operators.mean_colors import MeanColors
+
+SHIPPED = Path(__file__).parent / "weights" / "segmentation.safetensors"
+"""What `load_segmentation` reads: street scenes in the eleven classes of CamVid."""
 
 FORMAT = "undegrade segmentation network 1"
 
@@ -26,8 +31,8 @@ def save_segmentation(path: Path, network: SegmentationNetwork, about: Mapping[s
         file.write(save(tensors, {**about, "format": FORMAT, "settings": settings}))
 
 
-def load_segmentation(path: Path) -> SegmentationNetwork:
-    """The network in float32 on the CPU, frozen.
+def load_segmentation(path: Path = SHIPPED) -> SegmentationNetwork:
+    """The network in float32 on the CPU, frozen; the shipped one where no file is given.
 
     Raises:
         ValueError: the file is missing, truncated, or of something else.
@@ -54,3 +59,8 @@ def load_segmentation(path: Path) -> SegmentationNetwork:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"the weights in {path} fit no segmentation network") from error
     return network.eval().requires_grad_(False)
+
+
+def segmentation_operator(network: SegmentationNetwork) -> Function:
+    """The network as a degradation of pictures to scores, with mean colors as its `initial`."""
+    return Function(network, MeanColors(network.colors))

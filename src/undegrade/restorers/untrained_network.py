@@ -16,7 +16,7 @@ from undegrade.core.stopping import Stop, any_of, until
 from undegrade.learned.autocast_cell import Precision
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
-from undegrade.machines.skip_drawing import skip_drawing
+from undegrade.machines.skip_drawing import Fitted, skip_drawing
 from undegrade.networks.skip import Padding
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.continued import solve_continued
@@ -25,11 +25,15 @@ from undegrade.restorers.validated import hold_out, recorrupt
 from undegrade.untrained.averaged import Averaged, AveragedState
 from undegrade.untrained.deep_image_prior import DeepImagePrior
 from undegrade.untrained.patience import Patience
-from undegrade.untrained.update_rule import Adam
+from undegrade.untrained.update_rule import Adam, SteepestDescent, UpdateRule
 from undegrade.untrained.windowed_variance import WindowedVariance, iterate_inside
 
 Loss = Literal["likelihood", "gaussian", "laplace"]
 Stopping = Literal["variance", "held-out", "recorrupted"]
+Descent = Literal["adam", "diminishing"]
+# Steepest descent at the default rate is the published one: 1 for a mean over the entries.
+_PER_MEAN = 100.0
+_DIMINISHED = 1e-3  # what is left of the rate of diminishing steps after the last iteration
 # Adam does not see the scale of a loss; with a prior beside it, give the likelihood
 _LOSSES: dict[Loss, Likelihood] = {"gaussian": Gaussian(1.0), "laplace": Laplace(1.0)}
 
@@ -47,7 +51,8 @@ class UntrainedNetwork:
 
     References:
         Ulyanov, Vedaldi and Lempitsky, Deep image prior (2018). Wang, Li, Zhuang, Chen, Liang and
-        Sun, Early stopping for deep image prior (2021).
+        Sun, Early stopping for deep image prior (2021). Ding, Jiang, Chen, Qu and Zhu, Rank
+        overspecified robust matrix recovery (2021), for diminishing steps.
 
     Good values:
         the defaults; widths 128 128 128 128 128 and reflect as published, for a tenfold time.
@@ -63,11 +68,16 @@ class UntrainedNetwork:
             measurement where the first has more noise added, for a likelihood that is right.
         window: pictures whose variance is taken.
         patience: iterations without a new least score after which it stops.
-        rate: of Adam.
+        rate: of Adam; or of diminishing steps, 0.01 being 1 for a mean over the entries.
+        descent: adam, or diminishing for steepest descent whose steps fall geometrically to a
+            thousandth: with the loss laplace it is slow, and does not fit gross corruption in the
+            end.
+        fit: the weights of the network; or its code and normalization alone, at random weights
+            (deep random projector).
         decay: how much of the average of pictures survives an iteration.
         seed: of the network's weights, its code and the noise on it.
-        precision: that the network computes in; "auto" is bfloat16 where the device is made for it,
-            in a third to a half of the time.
+        precision: that the network computes in; "auto" is bfloat16 where the device is made for it
+            (AMX), in a third to a half of the time.
         checkpoint: a file that the run is written to every two minutes, and that the same call
             goes on from after an interruption, or with more iterations.
 
@@ -85,6 +95,8 @@ class UntrainedNetwork:
     window: Annotated[int, Range(2, 100000)] = 100
     patience: Annotated[int, COUNT] = 1000
     rate: Annotated[float, POSITIVE] = 0.01
+    descent: Descent = "adam"
+    fit: Fitted = "weights"
     decay: Annotated[float, Range(0, 1)] = 0.99
     seed: int = 0
     precision: Precision = "auto"
@@ -97,13 +109,21 @@ class UntrainedNetwork:
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
         x0 = first_estimate(measurement)
-        drawing = skip_drawing(x0, self.widths, self.padding, self.seed, self.precision)
-        prior = DeepImagePrior(drawing=drawing, update=Adam(rate=self.rate))
+        drawing = skip_drawing(
+            x0, self.widths, self.padding, self.seed, self.precision, fit=self.fit
+        )
+        prior = DeepImagePrior(drawing=drawing, update=self._update(measurement))
         solver = Averaged(solver=prior, decay=self.decay)
         fitted, rule = self._stopping(measurement)
         stop, observe = any_of(until(iterations=self.iterations), rule), (watched, *observe)
         problem = self._problem(fitted)
         return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
+
+    def _update(self, measurement: Measurement) -> UpdateRule:
+        if self.descent == "adam":
+            return Adam(rate=self.rate)
+        rate = _PER_MEAN * self.rate / measurement.y[0].numel()
+        return SteepestDescent(rate=rate, decay=_DIMINISHED ** (1 / self.iterations))
 
     def _stopping(self, measurement: Measurement) -> tuple[Measurement, Stop[Any]]:
         """What is fitted, and the rule that ends it."""

@@ -29,12 +29,14 @@ from undegrade.restorers.learned_prior import denoises, load_prior
 from undegrade.restorers.nominal import deviation
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
+from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import DualState, PrimalDual
 
 WARM_UP_ITERATIONS = 30  # per tried weight, each from where the last one ended
 GAP_EVERY = 30  # iterations between two duality gaps, each as expensive as an iteration
 _EVEN = 0.5  # least part of its largest eigenvalue that all of AᵀA have where it counts as even
+_TIGHT = 1e-5  # tolerance from which Levenberg–Marquardt is as quick as L-BFGS, and ends lower
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
 
 
@@ -77,9 +79,10 @@ class Variational:
     nats at the noise level of the measurement, and so needs no weight for noise alone.
 
     Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, Gaussian
-    noise on a blur that wraps around through its preconditioned form, everything else (any other
-    blur, smooth likelihood or non-linear φ) through L-BFGS. Without a weight, the one with the
-    least estimated prediction error is taken.
+    noise on a blur that wraps around through its preconditioned form, a non-linear φ at a tolerance
+    of 1e-5 or less through Levenberg–Marquardt, everything else (any other blur, smooth likelihood
+    or non-linear φ) through L-BFGS. Without a weight, the one with the least estimated prediction
+    error is taken.
 
     References:
         Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms (1992).
@@ -118,7 +121,7 @@ class Variational:
         x0 = first_estimate(measurement)
         x0 = NONNEGATIVE.prox(x0, 1.0) if self.nonnegative else x0
         weight = self.choose_weight(measurement, x0)
-        plan = self._plan(measurement, weight, x0)
+        plan = self._last_plan(measurement, weight, x0)
         result = solve(plan.method, plan.problem, x0, stop=plan.stop, observe=observe)
         return dataclasses.replace(result, chosen={"weight": weight})
 
@@ -151,6 +154,17 @@ class Variational:
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         constraint = NONNEGATIVE if self.nonnegative else None
         return Objective(fidelity, self._prior(measurement), weight, constraint)
+
+    def _last_plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
+        """That of the trials; where a non-linear φ is to be solved closely, a more exact one."""
+        exact = self.tolerance <= _TIGHT and not measurement.operator.linear
+        free = not self.nonnegative and self.prior is None
+        if not free or not exact or not measurement.likelihood.noise.smooth:
+            return self._plan(measurement, weight, x0)
+        # its residual is what the last step was to gain; the next one gains some tenths of that
+        enough = until(iterations=self.iterations, residual=self.tolerance / 3)
+        objective = self.objective(measurement, weight)
+        return Plan(LevenbergMarquardt(), objective, enough, _alone)
 
     def _plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
         """The best method for this measurement."""

@@ -8,10 +8,11 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
+from undegrade.core.functional import Linear
 from undegrade.core.image import PerSample, Vector, dot, norm, per_sample, ratio, select
 from undegrade.core.objective import Smooth
 from undegrade.core.stopping import State
-from undegrade.linear_algebra.conjugate_gradient import Map, conjugate_gradient
+from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 from undegrade.linear_algebra.probes import random_signs
 from undegrade.solvers.line_search import Point, rounding
 from undegrade.solvers.refusal import refuse_derivatives
@@ -19,14 +20,16 @@ from undegrade.solvers.two_metric import two_metric
 
 _GOOD, _POOR = 0.75, 0.25  # of the decrease that the model expects: trust it more, or less
 _LEAST = 1e-4  # of it: below, the step is not taken
-_LOOSEST = 0.5  # relative residual that conjugate gradients may leave far from the solution
+_LOOSEST = 0.5  # relative residual of conjugate gradients far from the solution; it falls with ‖∇‖
+_NEAR = 0.3  # of the gradient's norm at the start: from there on the dual is carried along
+_SHORTEST = 0.1  # of a step that failed, tried instead
 _WEAKEST = 0.05  # of the mean: diagonal entries below are rounded up, where a probe says nothing
 _PROBE = 577215664  # a seed that nobody simulates noise with
 _LARGEST = 1e12  # damping relative to the curvature from which no step moves anything
 
 
 class LevenbergMarquardtState(NamedTuple):
-    """Iterate, its value and gradient, the damping, and the gradient's norm at the start."""
+    """Iterate, value and gradient, the damping, the gradient's norm at the start, the dual."""
 
     x: Vector
     residual: PerSample
@@ -34,6 +37,7 @@ class LevenbergMarquardtState(NamedTuple):
     gradient: Vector
     damping: PerSample  # relative to the mean of the curvature's diagonal
     first: PerSample
+    dual: Tensor  # what the prior's curvature remembers, (b, …)
 
 
 @final
@@ -41,18 +45,20 @@ class LevenbergMarquardtState(NamedTuple):
 class LevenbergMarquardt:
     """Minimizes f(x) + λg(x), x free or in a box, by steps (C + μD) d = −∇ of its curvature C.
 
-    C is `problem.curvature`: φ′ᵀWφ′ of a fidelity, whatever its likelihood, plus λ times that of
-    the prior. No matrix is formed: conjugate gradients, preconditioned by the diagonal of C + μD
-    as two probes show it, solve to a relative residual of min(½, √(‖∇‖/‖∇₀‖)). μ falls by 3 where
-    the value fell by more than ¾ of what the model expects, doubles below ¼, and a step below
-    1e-4 of it, or to a value that is not finite, is not taken; then μ grows by 4. Each sample has
-    its own μ and decides for itself.
+    C is `problem.tightened`: φ′ᵀWφ′ of a fidelity, whatever its likelihood, plus λ times that of
+    the prior, for total variation by a dual field that moves along. No matrix is formed: conjugate
+    gradients, preconditioned by the diagonal of C + μD as two probes show it, solve to a relative
+    residual of ½‖∇‖/‖∇₀‖. μ falls by 3 where the value fell by more than ¾ of what the model
+    expects, and doubles below ¼. A step below 1e-4 of it, or to a value that is not finite, is
+    shortened once. Where that fails too it is not taken: the dual begins anew at 0, where the model
+    majorizes the prior, or μ grows by 4 where it was 0 already, as it is until ‖∇‖ ≤ 0.3‖∇₀‖. Each
+    sample has its own μ and dual and decides for itself.
 
     It converges super-linearly where the value at the solution is small or φ nearly linear, also
-    where gradient steps crawl for bad scaling. Where φ′ = 0, as behind a clipped value, the prior
-    and μ decide. For Huber's total variation on photographs `LBFGS` is quicker (docs/nonlinear.md):
-    its lagged parabolas hold the steps back. With a constraint, pixels that the box
-    holds take a gradient step and the others the model's (two-metric projection).
+    where gradient steps crawl for bad scaling, and to a minimum behind total variation in a
+    fraction of the time of `LBFGS` (docs/nonlinear.md). Where φ′ = 0, as behind a clipped value,
+    the prior and μ decide. With a constraint, pixels that the box holds take a gradient step and
+    the others the model's (two-metric projection).
 
     The residual is the decrease that the model expected of the last step, as a fraction of the
     value.
@@ -94,7 +100,8 @@ class LevenbergMarquardt:
             value, gradient = problem.value_and_grad(x)
         unknown = value * 0 + math.inf
         damping = torch.full_like(value, self.damping)
-        return LevenbergMarquardtState(x, unknown, value, gradient, damping, norm(gradient))
+        first, dual = norm(gradient), problem.dual(x)
+        return LevenbergMarquardtState(x, unknown, value, gradient, damping, first, dual)
 
     def step(self, problem: Smooth, state: LevenbergMarquardtState) -> LevenbergMarquardtState:
         refuse_derivatives("LevenbergMarquardt", problem, state.x, "use GradientDescent")
@@ -103,11 +110,12 @@ class LevenbergMarquardt:
 
     def _go(self, problem: Smooth, state: LevenbergMarquardtState) -> LevenbergMarquardtState:
         x, gradient = state.x, state.gradient
-        curved = problem.curvature(x)
+        curved, moved = problem.tightened(x, state.dual)
         diagonal = probed_diagonal(curved, x)
         mu = state.damping * diagonal.flatten(1).mean(1)
-        tolerance = ratio(norm(gradient), state.first).sqrt().clamp(max=_LOOSEST)
-        solve = functools.partial(self._solved, curved, diagonal, mu, tolerance)
+        tolerance = _LOOSEST * ratio(norm(gradient), state.first).clamp(max=1)
+        whole = diagonal.add_(per_sample(mu, x))
+        solve = functools.partial(self._solved, curved, whole, mu, tolerance)
         if problem.constraint is None:
             step = -solve(gradient, None)
             landed = x + step
@@ -116,22 +124,28 @@ class LevenbergMarquardt:
             scale = ratio(torch.ones_like(mu), along + mu)
             _, landed = two_metric(problem.project, x, gradient, scale, solve)
             step = landed - x
-        expected = -dot(gradient, step) - 0.5 * dot(step, curved(step))
+        slope, bend = -dot(gradient, step), dot(step, curved(step))
+        del curved, solve, diagonal, whole  # room for the derivatives of φ at the next point
         point = Point(landed, *problem.value_and_grad(landed))
-        return _judged(state, point, expected)
+        length = _length(state, point, slope, bend)
+        if bool((length < 1).any()):
+            step = per_sample(length, step) * step
+            landed = x + step
+            point = Point(landed, *problem.value_and_grad(landed))
+        expected = length * slope - 0.5 * length.square() * bend
+        return _judged(state, point, expected, moved(step))
 
     def _solved(
         self,
-        curved: Map,
-        diagonal: Tensor,
+        curved: Linear,
+        whole: Tensor,
         mu: PerSample,
         tolerance: PerSample,
         q: Vector,
         free: Vector | None,
     ) -> Vector:
-        """(C + μ)⁻¹ q, on the free pixels alone where there are others."""
+        """(C + μ)⁻¹ q, on the free pixels alone where there are others; `whole` its diagonal."""
         shift = per_sample(mu, q)
-        whole = diagonal + shift
 
         def damped(v: Vector) -> Vector:
             u = torch.addcmul(curved(v), shift, v)
@@ -146,7 +160,7 @@ class LevenbergMarquardt:
         ).x
 
 
-def probed_diagonal(curved: Map, x: Vector) -> Vector:
+def probed_diagonal(curved: Linear, x: Vector) -> Vector:
     """About the diagonal of a map, positive: exact where an entry meets none of its own color.
 
     The entries are colored like a chessboard; one product a color. What is left of other entries
@@ -165,8 +179,22 @@ def probed_diagonal(curved: Map, x: Vector) -> Vector:
     return torch.maximum(diagonal, _WEAKEST * per_sample(mean, x))
 
 
+def _length(
+    state: LevenbergMarquardtState, point: Point, slope: PerSample, bend: PerSample
+) -> PerSample:
+    """1 for a step that is good; else where the parabola through what is known is least.
+
+    A conjugate gradient solve costs tens of evaluations: what it found is tried once more.
+    """
+    rise, expected = point.value - state.value, slope - 0.5 * bend
+    fails = (rise > -_LEAST * expected) & (rise.abs() > rounding(state.value)) & (slope > 0)
+    least = slope / (2 * (rise + slope))
+    shorter = torch.where(least.isfinite(), least, 0.0).clamp(_SHORTEST, 0.5)
+    return torch.where(fails | point.value.isnan(), shorter, 1.0)
+
+
 def _judged(
-    state: LevenbergMarquardtState, point: Point, expected: PerSample
+    state: LevenbergMarquardtState, point: Point, expected: PerSample, dual: Tensor
 ) -> LevenbergMarquardtState:
     """The state after a step that was tried: taken or not, with the damping that it teaches."""
     actual = state.value - point.value
@@ -176,7 +204,9 @@ def _judged(
     sound = point.value.isfinite() & expected.isfinite() & (gain > _LEAST) & (expected >= 0)
     damping = torch.where(gain > _GOOD, state.damping / 3, state.damping)
     damping = torch.where(gain < _POOR, 2 * state.damping, damping)
-    damping = torch.where(sound, damping, 4 * state.damping)
+    carried = (state.dual != 0).flatten(1).any(1)  # the model was not the cautious one
+    damping = torch.where(sound | carried, damping, 4 * state.damping)
+    damping = torch.where(carried & ~sound, state.damping, damping)
     magnitude = state.value.abs().clamp(min=torch.finfo(state.x.dtype).tiny)
     known = expected.isfinite() & ((expected > 0) | hidden)  # else the box bent the step uphill
     promised = torch.where(known, expected.clamp(min=0), math.inf) / magnitude
@@ -184,6 +214,7 @@ def _judged(
     promised = torch.where(stuck, torch.inf, promised)
     damping = damping.clamp(max=2 * _LARGEST)
     residual = torch.where(state.value.isfinite(), promised, torch.nan)
+    near = norm(point.gradient) <= _NEAR * state.first  # far away a majorizer goes further
     return LevenbergMarquardtState(
         select(sound, point.x, state.x),
         residual,
@@ -191,4 +222,5 @@ def _judged(
         select(sound, point.gradient, state.gradient),
         damping,
         state.first,
+        select(sound & (gain >= _POOR) & near, dual, 0.0),
     )

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, final
+from typing import Annotated, Literal, final
 
+from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.machines.architecture import Architecture
 from undegrade.training.mixture import Mixture
 
@@ -50,6 +51,9 @@ class TrainingSettings:
         seconds: stop (and save) after this time, to be continued; 0 means never.
         compile: compile the cell, which takes a minute and pays on a GPU.
         recompute: gradient checkpointing, where memory is short.
+
+    Raises:
+        ValueError: a number out of its range.
     """
 
     images: tuple[Path, ...]
@@ -58,26 +62,29 @@ class TrainingSettings:
     mixture: Mixture = field(default_factory=Mixture)
     start_from: Path | None = None
     validate: Path | None = None
-    iterations: int = 100_000
-    batch: int = 16
-    crops: tuple[int, int] = (96, 144)
-    short: int = 0
-    kernel_rate: float = 0.005
-    learning_rate: float = 5e-4
-    warm_up: int = 100
-    cool_down: float = 0.6
-    weight_decay: float = 0.01
-    clip: float = 0.5
-    decay: float = 0.6
-    average: float = 0.999
-    scales: tuple[float, ...] = (1.0, 0.8, 0.6)
-    accumulate: int = 1
+    iterations: Annotated[int, COUNT] = 100_000
+    batch: Annotated[int, Range(1, 100_000)] = 16
+    crops: Annotated[tuple[int, int], Range(1, 100_000)] = (96, 144)
+    short: Annotated[int, Range(0, 10_000_000)] = 0
+    kernel_rate: Annotated[float, Range(0, 10)] = 0.005
+    learning_rate: Annotated[float, Range(0, 10)] = 5e-4
+    warm_up: Annotated[int, Range(0, 10_000_000)] = 100
+    cool_down: Annotated[float, Range(0, 1)] = 0.6
+    weight_decay: Annotated[float, Range(0, 100)] = 0.01
+    clip: Annotated[float, POSITIVE] = 0.5
+    decay: Annotated[float, Range(0, 1)] = 0.6
+    average: Annotated[float, Range(0, 1)] = 0.999
+    scales: Annotated[tuple[float, ...], Range(0, 1, excluded=True)] = (1.0, 0.8, 0.6)
+    accumulate: Annotated[int, Range(1, 10_000)] = 1
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     accelerator: str = "auto"
-    devices: int = 1
-    nodes: int = 1
+    devices: Annotated[int, Range(1, 10_000)] = 1
+    nodes: Annotated[int, Range(1, 10_000)] = 1
     seed: int = 0
-    save_every: int = 1000
-    seconds: float = 0.0
+    save_every: Annotated[int, COUNT] = 1000
+    seconds: Annotated[float, Range(0, 1e9)] = 0.0
     compile: bool = False
     recompute: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-_MAGNITUDE = 0.5  # corruption that delays and leaks are given for: half of the range
+_MAGNITUDE = 0.5  # corruption that the usual delay is given for: half of the range
 
 
 @runtime_checkable
@@ -41,60 +41,38 @@ def rate_of_delay(delay: float, magnitude: float, scale: float) -> float:
 @final
 @dataclass(frozen=True, kw_only=True)
 class HyperbolicMirror:
-    """u ← (1 − leakₖ·rate/u_c)·u − rate·r, s = 2γ² sinh 2u: the flow of g and h in closed form.
+    """u ← u − rate·r, s = 2γ² sinh 2u: the flow of g and h in closed form.
 
     g∘h stays γ² along the flow of `FactorDescent`, so that one exponent u per entry holds both
     factors. The closed form is exact for any rate, and rates hundreds of times those of the
     published steps stay stable, up to rate·|s| ≈ 1. Corruption grows where the residual adds up to
     asinh(c/2γ²)/(2·rate): a threshold on how long an entry is missed, not on its value.
 
-    The leak is mirror descent on ½‖r‖² + leakₖ·Φ(s) in place of ½‖r‖², where Φ has the derivative
-    u(s)/u_c and u_c = ½ asinh(c/2γ²), c = 0.5. Φ is the hyperbolic entropy; as γ → 0 it becomes
-    ‖s‖₁. So an entry that the network can explain to within leakₖ is given back to it: detail that
-    was taken for corruption while the network was young. leakₖ = leak·(1 − k/fade), and 0 from
-    iteration `fade` on, so that the limit is that of the method without it.
-
     References:
         You, Zhu, Qu and Ma, Robust recovery via implicit bias of discrepant learning rates for
         double over-parameterization (2020), eq. (8). Ghai, Hazan and Singer, Exponentiated
-        gradient meets gradient descent (2020), section 3 and the entropy Φ.
+        gradient meets gradient descent (2020), section 3: the same step as mirror descent.
 
-    Good values: rate = `rate_of_delay(delay=200.0, magnitude=0.5, scale=1e-5)`; leak 0.02 to 0.05,
-    a tenth of what corruption differs by and less; gross 0.05, more than detail that a good start
-    lacks.
+    Good values: rate = `rate_of_delay(delay=200.0, magnitude=0.5, scale=1e-5)`; gross 0.02 for a
+    start that misses little.
 
     Arguments:
         rate: of u.
         scale: γ, where g and h start; smaller is a sharper threshold.
-        leak: slope of Φ at the start, in units of the picture's range.
-        fade: iterations until the leak is 0.
         gross: what the start misses by more than this is corruption from the beginning; ∞ where
             the start means nothing.
 
     Raises:
-        ValueError: a rate or a scale that is not positive; a negative leak, or fade below 1; a leak
-            that would turn u over within one step.
+        ValueError: a rate or a scale that is not positive.
     """
 
     rate: float = rate_of_delay(200.0, _MAGNITUDE, 1e-5)
     scale: float = 1e-5
-    leak: float = 0.0
-    fade: int = 1000
     gross: float = math.inf
 
     def __post_init__(self) -> None:
         if not self.rate > 0 or not self.scale > 0:
             raise ValueError(f"expected a rate and a scale above 0, got {self}")
-        if self.leak < 0 or self.fade < 1 or self.leak * self.rate > self._reached:
-            raise ValueError(
-                f"expected a leak from 0 to {self._reached / self.rate:.3g} at this rate, and a"
-                f" fade of 1 or more, got {self}"
-            )
-
-    @property
-    def _reached(self) -> float:
-        """u_c: the exponent of corruption by half of the range."""
-        return 0.5 * math.asinh(_MAGNITUDE / (2 * self.scale**2))
 
     def begin(self, missed: Tensor) -> Tensor:
         """s = what the start misses grossly, else 0."""
@@ -106,9 +84,9 @@ class HyperbolicMirror:
         return hyperbolic(factors, self.scale)
 
     def update(self, factors: Tensor, residual: Tensor, count: Int[Tensor, ""]) -> Tensor:
-        """One step of mirror descent."""
-        leak = self.leak * max(0.0, 1 - int(count) / self.fade)
-        return (1 - leak * self.rate / self._reached) * factors - self.rate * residual
+        """One step, the same at any count."""
+        del count
+        return factors - self.rate * residual
 
 
 @final

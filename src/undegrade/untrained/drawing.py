@@ -101,7 +101,9 @@ class Drawing:
         return code.contiguous(memory_format=torch.channels_last)
 
     def _named(self, row: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """The parameters by name, as views of one row."""
+        """The parameters by name, as views of one row; what is fixed in their dtype and place."""
         pieces = row.split([p.numel() for p in self.network.parameters()])
         for (name, p), piece in zip(self.network.named_parameters(), pieces, strict=True):
             yield name, piece.view_as(p)
+        for name, buffer in self.network.named_buffers():
+            yield name, buffer.to(row)
