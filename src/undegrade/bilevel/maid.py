@@ -28,7 +28,7 @@ Problem = Objective[Bilevel, Functional]
 _SHORTER = 0.5  # a refused step; the published ρ
 _FINER = 0.5  # accuracies where the gradient is not certified or no step is proven
 _COARSER = 1.05  # accuracies after an accepted step
-_ROUNDING = 1e3  # times the rounding of x: no lower solver gets nearer in every problem
+_ROUNDING = 10.0  # times the rounding of x: no lower solver can be asked for more
 _COARSEST_ADJOINT = 0.5  # a relative residual of 1 is no solution at all
 
 
