@@ -79,6 +79,40 @@ def test_it_stops_where_the_pictures_vary_least_and_keeps_that_one(truth):
     assert torch.equal(again.restore(measured(y)).state.x, result.x)
 
 
+def test_diminishing_steps_diminish(truth):
+    """The loss falls, and at the end hardly a weight moves: a thousandth of the first rate."""
+    weights, loss = list[Tensor](), list[float]()
+
+    def observe(iteration: int, state: Any) -> dict[str, Tensor]:
+        del iteration
+        weights.append(state.inner.parameters)
+        loss.append(float(state.inner.loss))
+        return {}
+
+    method = ud.UntrainedNetwork(
+        widths=THIN, iterations=60, loss="laplace", descent="diminishing", rate=0.05
+    )
+    method.restore(measured(salted(truth)), observe=(observe,))
+    assert loss[-1] < 0.9 * loss[0]
+    first, last = (float((weights[k] - weights[k - 1]).norm()) for k in (1, -1))
+    assert last < 0.01 * first
+
+
+def test_a_fitted_code_moves_no_weights(truth):
+    """Deep random projector: code, scales and shifts alone; it still comes closer."""
+    method = ud.UntrainedNetwork(widths=THIN, iterations=60, fit="code", rate=0.05)
+    result = method.restore(measured(truth))
+    whole = replace(method, fit="weights", iterations=1).restore(measured(truth))
+    pixels, norms = 16 * 40 * 33, 2 * sum(m.num_features for m in _norms())
+    assert result.state.inner.parameters.shape == (1, pixels + norms)
+    assert float(ud.psnr(result.x, truth)) > float(ud.psnr(whole.x, truth)) + 2
+
+
+def _norms() -> list[torch.nn.BatchNorm2d]:
+    network = ud.SkipNetwork(16, 3, THIN, (4,) * 3)
+    return [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+
+
 def test_one_seed_is_one_picture(truth):
     one, same, other = (
         ud.UntrainedNetwork(widths=THIN, iterations=3, seed=seed).restore(measured(truth)).x
