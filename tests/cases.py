@@ -54,6 +54,7 @@ from undegrade.operators.turn import Turn
 from undegrade.operators.views import View, Views
 from undegrade.parametrizations.simplex import Simplex
 from undegrade.priors.box import Box
+from undegrade.priors.contrast import Contrast
 from undegrade.priors.elastic_net import ElasticNet
 from undegrade.priors.fields_of_experts import FieldsOfExperts, dct_filters
 from undegrade.priors.finite_difference import FiniteDifference
@@ -353,11 +354,14 @@ def _learned(rows: slice) -> Functional:
     return Objective(fidelity, SmoothedTotalVariation("isotropic"), nn.Parameter(uniform(1)))
 
 
-def _experts() -> FieldsOfExperts:
+def _experts(exponents: list[float] | None = None) -> FieldsOfExperts:
     """Filters that do not have mean zero by themselves, and every number a parameter."""
     filters = dct_filters(3, 4).double() + 0.2 * uniform(4, 3, 3)
     smoothing = torch.tensor(-3.0, dtype=torch.float64)
-    return FieldsOfExperts(*map(nn.Parameter, (filters, uniform(4, seed=1) - 1, smoothing)))
+    numbers = [filters, uniform(4, seed=1) - 1, smoothing]
+    if exponents is not None:
+        numbers.append(torch.tensor(exponents, dtype=torch.float64))
+    return FieldsOfExperts(*map(nn.Parameter, numbers))
 
 
 FUNCTIONALS: dict[str, FunctionalCase] = {
@@ -385,6 +389,10 @@ FUNCTIONALS: dict[str, FunctionalCase] = {
         lambda rows: Sobolev(uniform(2, 3, 5, 3)[rows]), (2, 3, 5, 3)
     ),
     "fields of experts": _same(_experts(), 2, 3, 5, 6),
+    "experts that flatten": _same(_experts([1.0, 0.4, 0.0, -0.7]), 2, 1, 5, 6),
+    "experts at another contrast": FunctionalCase(
+        lambda rows: Contrast(_experts(), uniform(2, seed=3)[rows] + 0.5), (2, 1, 5, 6)
+    ),
     "smoothed sum of absolute values": _same(SmoothedLpNorm(1.0, 1.0, 1e-2)),
     "smoothed power": _same(SmoothedLpNorm(1.5, 3.0, 1e-2), 2, 1, 3, 4),
     "total variation": _same(TotalVariation()),

@@ -21,7 +21,9 @@ def street(rows: int) -> torch.Tensor:
     sky, building, road, pavement, car = map(
         names.index, ("sky", "building", "road", "pavement", "car")
     )
-    y, x = torch.meshgrid(torch.linspace(0, 1, rows), torch.linspace(-1, 1, rows * 4 // 3))
+    y, x = torch.meshgrid(
+        torch.linspace(0, 1, rows), torch.linspace(-1, 1, rows * 4 // 3), indexing="ij"
+    )
     labels = torch.full(y.shape, float(sky))
     labels[x.abs() > 0.15 + 0.9 * (0.55 - y).abs()] = building
     labels[y > 0.55] = pavement

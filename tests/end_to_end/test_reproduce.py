@@ -96,3 +96,13 @@ def test_double_overparametrization_small(folder: Path, run: Run) -> None:
     assert status == 0
     assert "of 7 cells" in (folder / "out" / "report.html").read_text("utf-8")
     assert out.count("DOP from noise") == 7
+
+
+@pytest.mark.slow
+def test_analytic_deep_prior_1d_small(folder: Path, run: Run) -> None:
+    status, out, _ = run("reproduce analytic-deep-prior-1d -o out --budget 0.9")
+    assert status == 0
+    page = (folder / "out" / "report.html").read_text("utf-8")
+    assert page.count("ended lowest") == 2
+    assert out.count("MAID") == 2
+    assert "loss by lower iterations, integration" in page

@@ -9,6 +9,7 @@ from PIL import Image
 from tests.end_to_end.conftest import Run
 from undegrade.files.labels import read_labels
 from undegrade.files.picture import read_image
+from undegrade.restorers.segmentation_file import SHIPPED
 
 
 def _map(path: Path, value: int, side: int = 32) -> None:
@@ -19,9 +20,11 @@ def _map(path: Path, value: int, side: int = 32) -> None:
 
 def test_a_picture_its_segmentation_and_a_page(folder: Path, run: Run) -> None:
     _map(folder / "street.png", 3)
-    status, out, err = run("synthesize street.png -o made --stages 1")
+    status, out, err = run(f"synthesize street.png -o made --stages 1 --other {SHIPPED}")
     assert (status, err) == (0, "")
-    assert "% of the pixels as asked" in out
+    said = [line for line in out.splitlines() if line.endswith("% of the pixels as asked")]
+    assert [line.partition(":")[0] for line in said] == ["the network", "a second network"]
+    assert said[0].split()[-7] == said[1].split()[-7]  # it is the same network
     x = read_image(folder / "made" / "street-synthesized.png")
     again = read_labels(folder / "made" / "street-segmentation.png")
     assert x.shape == (1, 3, 32, 40)

@@ -9,12 +9,14 @@ import pytest
 
 TUTORIALS = sorted((Path(__file__).parents[2] / "docs" / "tutorials").glob("*.py"))
 SMALL = {
+    "learn_inside_a_problem.py": ["--size", "24", "--steps", "3"],
     "train_a_rim.py": ["--minutes", "0.01"],
     "remove_gross_corruption.py": ["--iterations", "9", "--size", "48"],
     "night_photograph.py": ["--size", "64"],
     "picture_from_labels.py": ["--stages", "1", "--size", "48"],
 }
 WRITTEN = {
+    "learn_inside_a_problem.py": {"noisy.png", "variation.png", "experts.png"},
     "train_a_rim.py": {"measured.png", "step1.png", "step2.png"},
     "remove_gross_corruption.py": {"corrupted.png", "restored.png", "removed.png"},
     "night_photograph.py": {"blurred.png", "as_numbers.png", "as_lost.png", "at_least.png"},

@@ -28,6 +28,7 @@ Problem = Objective[Bilevel, Functional]
 _SHORTER = 0.5  # a refused step; the published ρ
 _FINER = 0.5  # accuracies where the gradient is not certified or no step is proven
 _COARSER = 1.05  # accuracies after an accepted step
+_ROUNDING = 10.0  # times the rounding of x: no lower solver can be asked for more
 _COARSEST_ADJOINT = 0.5  # a relative residual of 1 is no solution at all
 
 
@@ -80,6 +81,7 @@ class MAIDState(NamedTuple):
     x: Theta
     residual: Tensor  # ‖z‖ + ω ≥ ‖∇ℓ‖
     bound: Tensor  # ω
+    by_lower: Tensor  # the part of ω that the error of the lower solution causes
     certified: Tensor  # whether ω ≤ (1 − η)‖z‖, so that −z is a direction of descent
     gradient: Theta  # z
     value: Tensor
@@ -165,6 +167,7 @@ class MAID:
             x=x0,
             residual=unknown,
             bound=unknown,
+            by_lower=unknown,
             certified=one < 0,
             gradient=torch.zeros_like(x0),
             value=unknown,
@@ -267,10 +270,12 @@ class MAID:
         modulus = strong_convexity(objective, state.lower).reshape(len(theta), -1).amin(1)
         left = together(solution.residual * norm(system.right), theta)
         bound, length = norms.bound(state.distance, left, modulus), norm(gradient)
+        by_adjoint = norms.bound(torch.zeros_like(left), left, modulus)
         taken = solution.iterations.to(bound).reshape(len(theta), -1).sum(1)
         return state._replace(
             residual=length + bound,
             bound=bound,
+            by_lower=bound - by_adjoint,
             certified=bound <= (1 - self.eta) * length,
             gradient=gradient,
             smoothness=norms.upper,
@@ -283,21 +288,39 @@ class MAID:
         stepped = accepted & before.certified
         turned = after.gradient - before.gradient
         following = self.steps.following(after.step, after.x - before.x, turned)
-        accuracy = torch.where(after.certified, torch.where(stepped, _COARSER, 1.0), _FINER)
+        lower, adjoint = self._accuracies(after, stepped, lost=before.certified & ~accepted)
         terms = torch.where(stepped, self.memory * before.terms + 1, before.terms)
         least = after.value - after.slack
         fresh = before.reference + (least - before.reference) / terms
         first = accepted & (terms == 1)
-        # halving an accuracy that is exceeded already would change nothing
-        reached = torch.where(after.distance > 0, after.distance, after.epsilon)
-        known = torch.where(after.certified, after.epsilon, after.epsilon.minimum(reached))
         return after._replace(
             step=torch.where(stepped, following, after.step),
-            epsilon=known * accuracy,
-            delta=(after.delta * accuracy).clamp(max=_COARSEST_ADJOINT),
+            epsilon=lower,
+            delta=adjoint,
             terms=terms,
             reference=torch.where(first, least, torch.where(stepped, fresh, before.reference)),
         )
+
+    def _accuracies(self, state: MAIDState, stepped: Tensor, lost: Tensor) -> tuple[Tensor, Tensor]:
+        """The next ε and δ: coarser after a step; finer where it failed, or ω is too large.
+
+        Of these only what causes more than its half of an ω that is too large becomes finer: a
+        lower solution that is exact as it is cannot be improved.
+        """
+        allowed = 0.5 * (1 - self.eta) * norm(state.gradient)
+        fails = ~state.certified
+        coarser = torch.where(stepped & state.certified, _COARSER, 1.0)
+        lower = fails & (lost | (state.by_lower > allowed))
+        adjoint = fails & (lost | (state.bound - state.by_lower > allowed))
+        # halving an accuracy that is exceeded already would change nothing
+        reached = torch.where(state.distance > 0, state.distance, state.epsilon)
+        epsilon = torch.where(
+            lower, _FINER * state.epsilon.minimum(reached), coarser * state.epsilon
+        )
+        delta = torch.where(adjoint, _FINER, coarser) * state.delta
+        size = together(norm(state.lower), state.x)
+        least = _ROUNDING * torch.finfo(size.dtype).eps * size
+        return epsilon.maximum(least), delta.clamp(max=_COARSEST_ADJOINT)
 
 
 def error_bound(iteration: int, state: MAIDState) -> dict[str, Tensor]:

@@ -55,6 +55,12 @@ def _train_segmentation(args: Sequence[str]) -> int:
     return run(args)
 
 
+def _learn_prior(args: Sequence[str]) -> int:
+    from undegrade.cli.learn_prior import run
+
+    return run(args)
+
+
 def _synthesize(args: Sequence[str]) -> int:
     from undegrade.cli.synthesize import run
 
@@ -90,6 +96,7 @@ COMMANDS = {
     "train-segmentation": Command(
         "train a segmentation network on pictures with label maps", _train_segmentation
     ),
+    "learn-prior": Command("learn the prior of variational restoration on pictures", _learn_prior),
     "synthesize": Command("make a picture whose segmentation is a given label map", _synthesize),
     "demo": Command("degrade a photograph in five ways and restore it", _demo),
     "reproduce": Command("run a published experiment: tables, curves, pictures", _reproduce),

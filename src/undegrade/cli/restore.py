@@ -123,8 +123,7 @@ def restore(task: Task, sources: Sequence[Source], folder: Path) -> int:
         for source in sources:
             bar.begin(source.path.name)
             try:
-                for done in restored(task, source, bar):
-                    sys.stdout.write(told(results.add(done), done))
+                _restore_one(task, source, bar, results)
             except (ValueError, RuntimeError, MemoryError) as error:
                 if interruption.happened:  # of an import, and so not about this picture
                     raise
@@ -135,6 +134,12 @@ def restore(task: Task, sources: Sequence[Source], folder: Path) -> int:
         title = sections[0].title if len(sections) == 1 else f"{len(sections)} pictures"
         write_report(folder / "report.html", title, sections)
     return FAILED if failed else 0
+
+
+def _restore_one(task: Task, source: Source, bar: Bar, results: Results) -> None:
+    """One input by every method; nothing of it is kept in memory afterwards."""
+    for done in restored(task, source, bar):
+        sys.stdout.write(told(results.add(done), done))
 
 
 def _with_reduction(known: DegradationFlags, factor: int | None) -> DegradationFlags:

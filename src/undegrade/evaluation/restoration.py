@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, ratio
@@ -71,9 +70,9 @@ def misfit(measurement: Measurement, x: Image) -> PerSample:
     """
     y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
     seen = precision > 0
-    squares = (measurement.operator(x) - y).square() / (precision.reciprocal() + _GRAY_LEVEL**2)
-    squares = torch.where(seen, squares, 0)
-    return ratio(squares.flatten(1).sum(1), seen.to(y).flatten(1).sum(1)).sqrt()
+    squares = (measurement.operator(x) - y).square_()
+    squares.div_(precision.reciprocal().add_(_GRAY_LEVEL**2)).masked_fill_(~seen, 0)
+    return ratio(squares.flatten(1).sum(1), seen.flatten(1).sum(1).to(y)).sqrt()
 
 
 def score(x: Image, truth: Tensor | None) -> Score:

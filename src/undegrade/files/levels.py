@@ -50,16 +50,16 @@ class Levels:
 
     def decoded(self, samples: Tensor, dtype: np.dtype) -> Tensor:
         """Samples as an image, in float32."""
-        wide = samples if samples.is_floating_point() else samples.float()
-        return ((wide - self.black) / self.span(dtype)).float()
+        wide = samples.clone() if samples.is_floating_point() else samples.float()
+        return wide.sub_(self.black).div_(self.span(dtype)).float()
 
     def encoded(self, values: Tensor, dtype: np.dtype) -> Tensor:
         """An image as samples of a type, rounded and clipped to what an integer type holds.
 
         Where white is the largest integer, that clips to [0, 1].
         """
-        samples = values * self.span(dtype) + self.black
-        return samples.round().clamp(0, largest(dtype)) if dtype.kind == "u" else samples
+        samples = (values * self.span(dtype)).add_(self.black)
+        return samples.round_().clamp_(0, largest(dtype)) if dtype.kind == "u" else samples
 
 
 AS_TYPED = Levels()

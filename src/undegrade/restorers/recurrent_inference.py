@@ -113,21 +113,17 @@ class RecurrentInference:
         largest = max(measurement.y.shape[-2:])
         if local is None or largest <= self.tile or not is_local(measurement):
             return self._mean(rim, inside, observe)
-        done, trace = list[Result[RIMState]](), list[Record]()
 
-        def restore(part: Measurement) -> Image:
-            done.append(self._mean(rim, replace(inside, measurement=part), ()))
-            return done[-1].x
+        def restore(part: Measurement) -> Result[RIMState]:
+            return self._mean(rim, replace(inside, measurement=part), ())
 
         reach = rim.steps * local.reach
-        x = measurement.y
-        for x in in_windows(measurement, restore, self.tile, reach, local.divisor):
-            values = dict[str, PerSample]()
-            for look in observe:
-                values.update(look(len(done), replace(done[-1].state, x=x)))
-            trace.append(Record(len(done), sum(result.seconds for result in done), values))
-        seconds = sum(result.seconds for result in done)
-        return replace(done[-1], x=x, x0=measurement.y, seconds=seconds, trace=tuple(trace))
+        results = in_windows(measurement, restore, self.tile, reach, local.divisor)
+        whole = next(results)
+        trace = [_looked_at(whole, 1, observe)]
+        for whole in results:
+            trace.append(_looked_at(whole, len(trace) + 1, observe))
+        return replace(whole, trace=tuple(trace))
 
     def _of_color(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
         """By weights that saw three channels of independent noise, whatever the measurement has."""
@@ -163,6 +159,14 @@ class RecurrentInference:
             again = self.restore(working_measurement(measurement, result.x))
             result = replace(again, seconds=result.seconds + again.seconds, trace=result.trace)
         return result
+
+
+def _looked_at(whole: Result[RIMState], window: int, observe: Sequence[Observer]) -> Record:
+    """A row of the trace: what observers see of the picture after a window."""
+    values = dict[str, PerSample]()
+    for look in observe:
+        values.update(look(window, replace(whole.state, x=whole.x)))
+    return Record(window, whole.seconds, values)
 
 
 def _local_cell(rim: RIM) -> LocalCell | None:

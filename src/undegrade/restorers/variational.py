@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple, final
 import torch
 from torch import Tensor
 
+from undegrade.core.functional import Functional
 from undegrade.core.image import Image, PerSample, norm, ratio
 from undegrade.core.likelihood import NoiseModel
 from undegrade.core.measurement import Measurement
@@ -24,6 +25,8 @@ from undegrade.priors.box import NONNEGATIVE, Box
 from undegrade.priors.group_norm import Coupling
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.learned_prior import denoises, load_prior
+from undegrade.restorers.nominal import deviation
 from undegrade.solvers.dualized import dualize
 from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt
@@ -71,6 +74,10 @@ def _alone(state: State) -> Reached:
 class Variational:
     """min −log p(y | φ(x)) + weight · TV(x): edges stay, noise goes, fine texture flattens.
 
+    A learned prior (`learn-prior`) in place of total variation goes through L-BFGS, whatever the
+    degradation: better pictures (1.2 dB where noise is all) in some ten times the time. It is in
+    nats at the noise level of the measurement, and so needs no weight for noise alone.
+
     Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, Gaussian
     noise on a blur that wraps around through its preconditioned form, a non-linear φ at a tolerance
     of 1e-5 or less through Levenberg–Marquardt, everything else (any other blur, smooth likelihood
@@ -92,6 +99,8 @@ class Variational:
         smoothing: Huber's δ in units of the [0, 1] range: slopes below it are not called edges.
         tolerance: what may be left to gain, relative to the objective.
         iterations: most iterations.
+        prior: experts or convex-experts, or a file that `learn-prior` wrote; total variation
+            without one. Coupling and smoothing are those of total variation.
         nonnegative: no pixel becomes negative, as for counts and stars (by L-BFGS, or primal–dual
             steps where the likelihood has a kink).
     """
@@ -102,6 +111,7 @@ class Variational:
     smoothing: Annotated[float, Range(0, 1e6)] = 0.004
     tolerance: Annotated[float, TOLERANCE] = 1e-4
     iterations: Annotated[int, COUNT] = 500
+    prior: str | None = None
     nonnegative: bool = False
 
     def __post_init__(self) -> None:
@@ -118,8 +128,11 @@ class Variational:
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
         y, operator = measurement.y, measurement.operator
+        learned = None if self.prior is None else load_prior(self.prior)
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
+        if learned is not None and denoises(operator, x0):
+            return y.new_full((len(y),), learned.weight)
 
         def tried(data: Tensor, weight: PerSample, last: Reached | None) -> Reached:
             moved = dataclasses.replace(measurement, y=data)
@@ -130,21 +143,23 @@ class Variational:
 
         trials = path(tried, lambda at: operator(at.x))
         precision = measurement.precision
-        start = _usual_weight(precision) * _gain(operator, x0)
+        usual = _usual_weight(precision) if learned is None else learned.weight
+        start = usual * _gain(operator, x0)
         return self.rule.choose(trials, y, precision, start)
 
     def objective(
         self, measurement: Measurement, weight: PerSample
-    ) -> Objective[Fidelity, TotalVariation]:
+    ) -> Objective[Fidelity, Functional]:
         """What is minimized."""
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
         constraint = NONNEGATIVE if self.nonnegative else None
-        return Objective(fidelity, self._prior(), weight, constraint)
+        return Objective(fidelity, self._prior(measurement), weight, constraint)
 
     def _last_plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
         """That of the trials; where a non-linear φ is to be solved closely, a more exact one."""
         exact = self.tolerance <= _TIGHT and not measurement.operator.linear
-        if self.nonnegative or not exact or not measurement.likelihood.noise.smooth:
+        free = not self.nonnegative and self.prior is None
+        if not free or not exact or not measurement.likelihood.noise.smooth:
             return self._plan(measurement, weight, x0)
         # its residual is what the last step was to gain; the next one gains some tenths of that
         enough = until(iterations=self.iterations, residual=self.tolerance / 3)
@@ -156,7 +171,15 @@ class Variational:
         y, noise, operator = measurement.y, measurement.likelihood.noise, measurement.operator
         stop = functools.partial(until, iterations=self.iterations)
         certain = stop(residual=self.tolerance, every=GAP_EVERY)
-        objective, prior = self.objective(measurement, weight), self._prior()
+        # one remembered step is faster on photographs than more; the gain that the quadratic model
+        # expects is a small part of what is still to come
+        enough = stop(residual=self.tolerance / 30, every=5)
+        if self.prior is not None:
+            _require_smooth(noise)
+            return Plan(LBFGS(memory=3), self.objective(measurement, weight), enough, _alone)
+        prior = self._total_variation()
+        fidelity = Fidelity(operator, measurement.likelihood, y)
+        objective = Objective(fidelity, prior, weight, NONNEGATIVE if self.nonnegative else None)
         if self.nonnegative:
             return self._nonnegative(objective, x0, noise.smooth)
         well_posed = _well_posed(operator, x0)
@@ -165,14 +188,11 @@ class Variational:
             return Plan(PrimalDual(), Objective(squares, prior, weight), certain, _with_dual)
         if squares is not None and _periodic(operator, x0):
             # the residual is about what is left to gain
-            enough = stop(residual=self.tolerance / 2, every=5)
+            about = stop(residual=self.tolerance / 2, every=5)
             preconditioned = Objective(squares, prior, weight)
-            return Plan(PreconditionedPrimalDual(), preconditioned, enough, _with_dual)
+            return Plan(PreconditionedPrimalDual(), preconditioned, about, _with_dual)
         if (well_posed and noise.closed_form) or not noise.smooth:
             return Plan(PrimalDual(), dualize(objective, x0, NEARBY), certain, _with_dual)
-        # one remembered step is faster on photographs than more; the gain that the quadratic model
-        # expects is a small part of what is still to come
-        enough = stop(residual=self.tolerance / 30, every=5)
         return Plan(LBFGS(memory=1), objective, enough, _alone)
 
     def _nonnegative(
@@ -188,7 +208,12 @@ class Variational:
         dual = dualize(free, x0, Box(0.0, NEARBY.high))
         return Plan(PrimalDual(), dual, certain, _with_dual)
 
-    def _prior(self) -> TotalVariation:
+    def _prior(self, measurement: Measurement) -> Functional:
+        if self.prior is None:
+            return self._total_variation()
+        return load_prior(self.prior).prior(deviation(measurement.precision))
+
+    def _total_variation(self) -> TotalVariation:
         return TotalVariation(self.coupling, self.smoothing)
 
 
@@ -210,6 +235,14 @@ def _squares(operator: Operator, noise: NoiseModel, y: Tensor) -> LeastSquares |
         return None
     squares = LeastSquares(operator.as_linear(""), y, noise.precision(y).rsqrt())
     return squares if squares.uniform else None
+
+
+def _require_smooth(noise: NoiseModel) -> None:
+    if not noise.smooth:
+        raise ValueError(
+            "a learned prior goes with noise whose likelihood has no kink, got "
+            f"{type(noise).__name__}; leave the prior out for total variation"
+        )
 
 
 def _usual_weight(precision: Tensor) -> PerSample:

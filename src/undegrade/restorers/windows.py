@@ -1,13 +1,15 @@
 """A large picture restored in windows, where no pixel tells of another but its neighbors."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, round_up
+from undegrade.core.image import round_up
 from undegrade.core.measurement import Measurement
+from undegrade.core.solver import Result
 from undegrade.operators.identity import Identity
 
 
@@ -69,12 +71,12 @@ def is_local(measurement: Measurement) -> bool:
 
 def in_windows(
     measurement: Measurement,
-    restore: Callable[[Measurement], Image],
+    restore: Callable[[Measurement], Result[Any]],
     side: int,
     reach: int,
     grid: int,
-) -> Iterator[Image]:
-    """What a method makes of a measurement of single pixels, after every window.
+) -> Iterator[Result[Any]]:
+    """What a method makes of a measurement of single pixels, window by window.
 
     Arguments:
         measurement: `is_local`.
@@ -84,11 +86,14 @@ def in_windows(
         grid: pixels between places that the method treats alike.
 
     Yields:
-        the same picture, more and more of which is restored; the rest is y.
+        the result of a window, but x the same whole picture each time, more and more of which is
+            restored, the rest being y; seconds of all windows so far.
     """
-    x, y = measurement.y.clone(), measurement.y
+    x, y, seconds = measurement.y.clone(), measurement.y, 0.0
     size = y.shape[-2], y.shape[-1]
     for window in windows(size, round_up(side, grid), round_up(reach, grid)):
         part = Measurement(window.shown(y), Identity(), measurement.likelihood)
-        x[..., window.rows, window.columns] = window.kept(restore(part))
-        yield x
+        result = restore(part)
+        x[..., window.rows, window.columns] = window.kept(result.x)
+        seconds += result.seconds
+        yield replace(result, x=x, x0=y, seconds=seconds)

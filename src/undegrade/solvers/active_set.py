@@ -110,10 +110,16 @@ class ActiveSet:
 
 
 def inverse_hessian(state: ActiveSetState) -> Callable[[Vector], Vector]:
-    """v ↦ (∇²(f + λg) on the support)⁻¹ v, 0 elsewhere: solves the adjoint system of bilevel."""
+    """v ↦ (∇²(f + λg) on the support)⁻¹ v, tv elsewhere: solves the adjoint system of bilevel.
+
+    Positive definite, as conjugate gradients need it: an entry on the edge of the support may count
+    to it for the adjoint system and not here.
+    """
 
     def solved(v: Vector) -> Vector:
-        return solve_factored(state.factor, state.moves, v.flatten(1)).reshape(v.shape)
+        flat = v.flatten(1)
+        elsewhere = (1 - state.moves) * state.step[:, None] * flat
+        return (solve_factored(state.factor, state.moves, flat) + elsewhere).reshape(v.shape)
 
     return solved
 

@@ -102,7 +102,12 @@ class ProximalGradient:
 
 
 def _seen(dz: Vector, dg: Vector, size: PerSample) -> PerSample:
-    """‖Δ∇f‖/‖Δz‖, a lower bound on L; 0 where Δz is no more than rounding."""
-    length = norm(dz)
-    sure = length > 30 * torch.finfo(dz.dtype).eps * size
-    return torch.where(sure, norm(dg) / length, 0.0)
+    """‖Δ∇f‖/‖Δz‖, a lower bound on L; 0 where Δz is no more than rounding.
+
+    Differentiable there too: a start at the minimizer does not move.
+    """
+    squared, turned = dot(dz, dz), dot(dg, dg)
+    least = (30 * torch.finfo(dz.dtype).eps * size.detach()).square()
+    sure = (squared > least) & (turned > 0)
+    quotient = torch.where(sure, turned, 1.0) / torch.where(sure, squared, 1.0)
+    return torch.where(sure, quotient.sqrt(), 0.0)
