@@ -79,6 +79,16 @@ def test_it_stops_where_the_pictures_vary_least_and_keeps_that_one(truth):
     assert torch.equal(again.restore(measured(y)).state.x, result.x)
 
 
+@pytest.mark.parametrize("stopping", ["held-out", "recorrupted"])
+def test_what_is_held_out_judges_pictures_that_have_not_seen_it(truth, stopping):
+    """The picture that is kept is a drawn one, not the measurement that a solve begins at."""
+    eta = ud.Gaussian(0.15)
+    y = eta.sample(truth, torch.Generator().manual_seed(7))
+    method = ud.UntrainedNetwork(widths=THIN, iterations=150, stopping=stopping, patience=100)
+    result = method.restore(ud.Measurement(y, ud.Identity(), eta))
+    assert float(ud.psnr(result.x, truth)) > float(ud.psnr(y, truth)) + 5
+
+
 def test_diminishing_steps_diminish(truth):
     """The loss falls, and at the end hardly a weight moves: a thousandth of the first rate."""
     weights, loss = list[Tensor](), list[float]()

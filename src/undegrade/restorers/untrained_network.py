@@ -108,13 +108,14 @@ class UntrainedNetwork:
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
-        x0 = first_estimate(measurement)
+        fitted, rule = self._stopping(measurement)
+        # not from what is held out: the first picture would then have the best score
+        x0 = first_estimate(fitted)
         drawing = skip_drawing(
             x0, self.widths, self.padding, self.seed, self.precision, fit=self.fit
         )
         prior = DeepImagePrior(drawing=drawing, update=self._update(measurement))
         solver = Averaged(solver=prior, decay=self.decay)
-        fitted, rule = self._stopping(measurement)
         stop, observe = any_of(until(iterations=self.iterations), rule), (watched, *observe)
         problem = self._problem(fitted)
         return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
