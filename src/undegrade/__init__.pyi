@@ -169,7 +169,8 @@ from .priors.total_variation import SmoothedTotalVariation as SmoothedTotalVaria
 from .priors.total_variation import TotalVariation as TotalVariation
 from .restorers.analytic_deep_prior import AnalyticDeepPrior as AnalyticDeepPrior
 from .restorers.automatic import Automatic as Automatic
-from .restorers.automatic import Choice as Choice
+from .restorers.choice import Choice as Choice
+from .restorers.choice import Choosing as Choosing
 from .restorers.deepinverse import Reconstruction as Reconstruction
 from .restorers.initial import first_estimate as first_estimate
 from .restorers.plug_and_play import PlugAndPlay as PlugAndPlay

@@ -93,3 +93,13 @@ def test_a_mask_and_a_kernel_as_people_have_them(run: Run) -> None:
     assert "what is painted on it is lost" in out
     degradation = json.loads(Path("out/settings.json").read_text())["pictures"][0]["degradation"]
     assert degradation["blur"]["shape"] == [5, 5]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_kernel_that_is_not_there_is_not_corrected_in_silence(run: Run) -> None:
+    run("degrade a.png y.png --noise gaussian:0.05 --seed 0")
+    status, out, _ = run("restore y.png -o out --method analytic-deep-prior")
+    assert status == 0
+    assert "y.png: variational; there is no kernel to correct" in out
+    assert Path("out/y-variational.png").exists()
+    assert not Path("out/y-analytic-deep-prior.png").exists()

@@ -29,7 +29,7 @@ from undegrade.evaluation.section import level_found, misfit_in_words
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
 from undegrade.likelihoods.impulses import stray
-from undegrade.restorers.automatic import Automatic
+from undegrade.restorers.choice import Choosing
 from undegrade.restorers.continued import Continued
 
 _SOME_STRAY = 5e-4  # of a picture: sparks and stars are fewer
@@ -172,10 +172,8 @@ def _lasting(restorer: Restorer, path: Path, *, resume: bool) -> tuple[Restorer,
 
 def _chosen(name: str, method: Restorer, measurement: Measurement) -> tuple[str, Restorer, str]:
     """A method by the name of what it chooses, and why it does."""
-    if not isinstance(method, Automatic):
-        return name, method, ""
-    choice = method.choose(measurement)
-    return choice.name, choice.restorer, choice.reason
+    choice = method.choose(measurement) if isinstance(method, Choosing) else None
+    return (name, method, "") if choice is None else (choice.name, choice.restorer, choice.reason)
 
 
 def _snapshots(task: Task, source: Source, picture: Picture) -> Sequence[Observer]:

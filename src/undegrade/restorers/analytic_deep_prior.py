@@ -30,6 +30,7 @@ from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation
 from undegrade.restorers.blur_of import blur_of
+from undegrade.restorers.choice import Choice
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.variational import Variational
 from undegrade.solvers.gradient_descent import GradientDescent
@@ -100,10 +101,11 @@ class AnalyticDeepPrior:
         check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
+        choice = self.choose(measurement)
+        if choice is not None:
+            return choice.restorer.restore(measurement, observe=observe)
         x0 = first_estimate(measurement)
         given = blur_of(measurement.operator, x0, _PURPOSE)
-        if given.psf[0, 0].numel() == 1:  # nothing to correct
-            return Variational(weight=self.weight).restore(measurement, observe=observe)
         if self.upper == "measurement":
             return self._published(measurement, given, x0, observe)
         channels = x0.shape[1] if self.per_channel else 1
@@ -111,6 +113,14 @@ class AnalyticDeepPrior:
         wide = kernels.expand(len(x0), channels, -1, -1)
         start = positioned(wide, self.position, self.margin)
         return self._semi_blind(measurement, start, given.boundary, observe)
+
+    def choose(self, measurement: Measurement) -> Choice | None:
+        """Total variation alone where there is no blur."""
+        given = blur_of(measurement.operator, first_estimate(measurement), _PURPOSE)
+        if given.psf[0, 0].numel() > 1:
+            return None
+        plain = Variational(weight=self.weight)
+        return Choice(name="variational", restorer=plain, reason="there is no kernel to correct")
 
     def _semi_blind(
         self,

@@ -6,9 +6,10 @@ from typing import Any, final
 
 import torch
 
-from undegrade.core.measurement import Measurement, Restorer, require_measurement
+from undegrade.core.measurement import Measurement, require_measurement
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
+from undegrade.restorers.choice import Choice
 from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
 from undegrade.restorers.variational import Variational
 
@@ -22,15 +23,6 @@ _GAINS = {
     "universal": "a known linear degradation, where it is 0.2 to 3 dB above total variation on "
     "photographs",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """A method by its name in the table, and why it was chosen, in words."""
-
-    name: str
-    restorer: Restorer
-    reason: str
 
 
 @final
