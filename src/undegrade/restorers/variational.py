@@ -75,7 +75,7 @@ class Variational:
     """min −log p(y | φ(x)) + weight · TV(x): edges stay, noise goes, fine texture flattens.
 
     A learned prior (`learn-prior`) in place of total variation goes through L-BFGS, whatever the
-    degradation: better pictures (1.2 dB where noise is all) in some ten times the time. It is in
+    degradation: better pictures where noise is all (1 dB) in some five times the time. It is in
     nats at the noise level of the measurement, and so needs no weight for noise alone.
 
     Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, Gaussian
