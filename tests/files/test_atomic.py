@@ -11,6 +11,8 @@ import pytest
 from undegrade.files.atomic import appearing_in, replacing
 
 WRITER = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background ignores it
 import sys, time
 from undegrade.files.atomic import appearing_in, replacing
 with appearing_in(sys.argv[1]) as folder, replacing(sys.argv[1] + "/a") as file:

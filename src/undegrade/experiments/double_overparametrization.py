@@ -28,6 +28,7 @@ FRACTIONS = (10, 30, 70)  # per cent; 50 is among the pictures
 _POINTS = 60  # of a learning curve
 _SHOWN = (0.1, 0.3, 1.0)  # shares of the iterations after which a picture is kept
 _TOLD = "learned, told that black and white are lost"
+_SHORTEST = 30.0  # delay in iterations: at 22 a step times corruption of 1 is 1, and it swings up
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _methods(size: _Size, checkpoint: Path | None) -> dict[str, Any]:
         "DIP": replace(prior, loss="gaussian"),
         "DIP-L1": replace(prior, loss="laplace"),
         "DIP-L1, diminishing steps": replace(prior, loss="laplace", descent="diminishing"),
-        "DOP from noise": replace(double, start="noise", delay=min(200.0, size.iterations / 5)),
+        "DOP from noise": replace(double, start="noise", delay=_delay(size.iterations)),
         "DOP": double,
     }
 
@@ -181,3 +182,8 @@ def _watched(
 def _center(x: Image, side: int) -> torch.Tensor:
     top, left = (max(math.floor((n - side) / 2), 0) for n in x.shape[2:])
     return x[..., top : top + side, left : left + side].contiguous()
+
+
+def _delay(iterations: int) -> float:
+    """Iterations until gross corruption is taken over: that of the method, less in short runs."""
+    return min(max(iterations / 5, _SHORTEST), 200.0)

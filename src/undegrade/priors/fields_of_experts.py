@@ -1,6 +1,7 @@
 """A prior that is learned: filters, and what each size of their responses costs."""
 
 import math
+from collections.abc import Callable
 from typing import final
 
 import torch
@@ -107,6 +108,21 @@ class FieldsOfExperts(Functional):
         unfolded = torch.func.vjp(self._mirrored, torch.zeros_like(x))[1]
         return costs.reshape(len(x), -1).sum(1), unfolded(gradient)[0]
 
+    def curvature(self, x: Image) -> Callable[[Image], Image]:
+        """v ↦ Σ Kᵢᵀ(cᵢ·Kᵢv), c = slope over response at x: parabolas that majorize the costs.
+
+        The Hessian has negative parts where p is below 1; costs are concave in r² for p up to 2.
+        """
+        planes = self._mirrored(x)
+        bends = self._bends(self._stretched(self._responses(planes)))
+        unfolded = torch.func.vjp(self._mirrored, torch.zeros_like(x))[1]
+
+        def product(v: Image) -> Image:
+            bent = bends * self._responses(self._mirrored(v))
+            return unfolded(self._transposed(bent, planes))[0]
+
+        return product
+
     def _by_strips(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Costs and slopes, a strip of rows at a time: all responses at once would be large."""
         margin, (rows, columns) = 2 * self._margin, planes.shape[2:]
@@ -123,18 +139,31 @@ class FieldsOfExperts(Functional):
         """Of mirrored planes: their costs, and the slopes of the costs in the responses."""
         responses, p = self._responses(planes), self.exponents.to(planes)
         smoothing, weights = self.log_smoothing.to(planes), self.log_weights.to(planes)
-        sharpness = _column((-smoothing).exp())
-        stretched = torch.addcmul(torch.ones_like(sharpness), responses.square(), sharpness)
-        # u^{p/2 − 1} of u = 1 + r²e^{−s}; faster than torch's own power
-        powers = (stretched.log() * _column(p / 2 - 1)).exp()
+        stretched = self._stretched(responses)
+        powers = self._powers(stretched)
         near = p.abs() < _LOGARITHM
         each = stretched * powers - 1
         if bool(near.any()):
             each = torch.where(_column(near), stretched.log() / 2, each)
         divisor = torch.where(near, 1.0, p)
         scale = torch.where(near, 1.0, (smoothing * p / 2).exp() / divisor)
-        slopes = _column((weights + smoothing * (p / 2 - 1)).exp()) * powers * responses
+        slopes = self._bends(stretched, powers) * responses
         return each.sum((-2, -1)) @ (weights.exp() * scale), slopes
+
+    def _stretched(self, responses: Tensor) -> Tensor:
+        """1 + r²e^{−s}."""
+        sharpness = _column((-self.log_smoothing.to(responses)).exp())
+        return torch.addcmul(torch.ones_like(sharpness), responses.square(), sharpness)
+
+    def _powers(self, stretched: Tensor) -> Tensor:
+        """u^{p/2 − 1} of u = 1 + r²e^{−s}; faster than torch's own power."""
+        return (stretched.log() * _column(self.exponents.to(stretched) / 2 - 1)).exp()
+
+    def _bends(self, stretched: Tensor, powers: Tensor | None = None) -> Tensor:
+        """The slope of a cost over its response."""
+        powers = self._powers(stretched) if powers is None else powers
+        p, smoothing = self.exponents.to(stretched), self.log_smoothing.to(stretched)
+        return _column((self.log_weights.to(stretched) + smoothing * (p / 2 - 1)).exp()) * powers
 
     def _kernels(self, like: Tensor) -> Tensor:
         filters = self.filters.to(like)

@@ -116,7 +116,8 @@ class AnalyticDeepPrior:
 
     def choose(self, measurement: Measurement) -> Choice | None:
         """Total variation alone where there is no blur."""
-        given = blur_of(measurement.operator, first_estimate(measurement), _PURPOSE)
+        x0 = first_estimate(measurement)
+        given = blur_of(measurement.operator, x0, _PURPOSE)
         if given.psf[0, 0].numel() > 1:
             return None
         plain = Variational(weight=self.weight)
