@@ -17,12 +17,14 @@ from undegrade.degradations.description import (
     write_description,
 )
 from undegrade.degradations.flags import DegradationFlags
+from undegrade.degradations.unknown_noise import unknown_noise
 from undegrade.files.picture import write_image
 from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
 from undegrade.likelihoods import NOISES
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
+from undegrade.operators.identity import Identity
 from undegrade.operators.mask import Mask
 from undegrade.restorers.quadratic import Quadratic
 
@@ -374,3 +376,32 @@ def test_what_stands_at_lost_entries_has_no_say(held):
         torch.testing.assert_close(*levels)
     method = Quadratic()
     torch.testing.assert_close(method.restore(soiled).x, method.restore(clean).x)
+
+
+def test_channels_of_unlike_noise_have_levels_of_their_own(tmp_path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.tensor([0.01, 0.01, 0.08]).reshape(1, 3, 1, 1)
+    ramp = torch.linspace(0.2, 0.8, 96).expand(1, 3, 96, 96)
+    y = ramp + levels * torch.randn(ramp.shape, generator=generator)
+    known = Degradation(shape=(3, 96, 96)).completed(y)
+    assert isinstance(known.likelihood, Gaussian)
+    torch.testing.assert_close(known.likelihood.std, levels, rtol=0.1, atol=0)
+
+    write_description(tmp_path / "y.json", known)
+    read = read_description(tmp_path / "y.json")
+    assert isinstance(read.likelihood, Gaussian)
+    assert torch.equal(read.likelihood.std, known.likelihood.std)
+    data = json.loads((tmp_path / "y.json").read_text())
+    data["noise"]["std"] = [0.1, 0.2]
+    with pytest.raises(ValueError, match="one for each of the 3 channels, got 2"):
+        degradation_from(data)
+    data["noise"]["std"] = [0.1, "much", 0.2]
+    with pytest.raises(ValueError, match="must be a number, got text"):
+        degradation_from(data)
+
+
+def test_equal_levels_stay_one_number() -> None:
+    y = 0.5 + 0.05 * torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    noise = unknown_noise(y, Identity())
+    assert noise.std.shape == (2,)
+    assert noise.std.tolist() == pytest.approx([0.05, 0.05], rel=0.05)

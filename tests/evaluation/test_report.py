@@ -288,6 +288,8 @@ def test_wording() -> None:
         "--downsample", "2", "--noise", "poisson:9",
     ]  # fmt: skip
     assert noise_in_words(Gaussian(0.1)) == "Gaussian, std 0.1"
+    levels = torch.tensor([0.01, 0.02, 0.08]).reshape(1, 3, 1, 1)
+    assert noise_in_words(Gaussian(levels)) == "Gaussian, std 0.01 / 0.02 / 0.08"
 
 
 def test_what_was_found_is_said_with_what_to_try_where_that_is_hardly_any() -> None:

@@ -115,7 +115,7 @@ def degradation_from(data: Json) -> Degradation:
         blur=None if blur is None else _blur_from(blur),
         downsample=None if downsample is None else _downsample_from(downsample),
         mask=None if mask is None else _mask_from(mask),
-        likelihood=None if noise is None else _noise_from(noise),
+        likelihood=None if noise is None else _noise_from(noise, channels),
         bits=None if data.get("bits") is None else _field(data, "bits", int),
         response=None if response is None else _response_from(response),
         scene=_scene_from(data.get("scene", "linear")),
@@ -182,16 +182,36 @@ def _noise_data(likelihood: Likelihood) -> Json:
     for noise in noises().values():
         if type(likelihood) is noise.kind:
             buffers = dict(likelihood.named_buffers())
-            one = {name: _of_one_image(buffers[name], 1, "noise").item() for name in noise.levels}
-            return {"kind": noise.name} | {name: _short(value) for name, value in one.items()}
+            one = {name: _of_one_image(buffers[name], 1, "noise") for name in noise.levels}
+            return {"kind": noise.name} | {name: _levels(value) for name, value in one.items()}
     raise ValueError(f"noise of the kind {type(likelihood).__name__} has no description")
 
 
-def _noise_from(data: Json) -> Likelihood:
+def _levels(values: Tensor) -> float | list[float]:
+    """One number, or one for every channel (c 1 1)."""
+    if values.numel() == 1:
+        return _short(values.item())
+    if values.shape != (len(values), 1, 1):
+        raise ValueError(f"a map of noise levels {tuple(values.shape)} has no description")
+    return [_short(value) for value in values.flatten().tolist()]
+
+
+def _noise_from(data: Json, channels: int) -> Likelihood:
     kind, kinds = _field(data, "kind", str), noises()
     if kind not in kinds:
         raise ValueError(f"noise must be one of {', '.join(kinds)}, got {kind}")
-    return kinds[kind](*(_field(data, name, float) for name in kinds[kind].levels))
+    return kinds[kind](*(_level_from(data, name, channels) for name in kinds[kind].levels))
+
+
+def _level_from(data: Json, name: str, channels: int) -> float | Tensor:
+    if not isinstance(data.get(name), list):
+        return _field(data, name, float)
+    numbers = [_typed(n, float, f"a number of {name!r}") for n in data[name]]
+    if len(numbers) != channels:
+        raise ValueError(
+            f"noise has one {name}, or one for each of the {channels} channels, got {len(numbers)}"
+        )
+    return torch.tensor(numbers).reshape(1, -1, 1, 1)
 
 
 def _response_data(response: Response) -> Json:

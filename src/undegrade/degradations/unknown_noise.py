@@ -8,11 +8,14 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.likelihoods.rounding import rounding_std, rounding_std_of
 
+_APART = 2.0  # levels of channels that differ by more have not come from one picture's texture
+
 
 def unknown_noise(y: Tensor, operator: Operator, bits: int | None = None) -> Gaussian:
     """White Gaussian noise, its level estimated from the entries of y that see anything of x.
 
-    It is at least that of the step in which the values of y come.
+    It is at least that of the step in which the values of y come. Where channels have levels that
+    lie far apart, each has its own, (b c 1 1).
 
     Arguments:
         y: what was measured.
@@ -23,9 +26,26 @@ def unknown_noise(y: Tensor, operator: Operator, bits: int | None = None) -> Gau
         ValueError: too few entries are seen.
     """
     lost = operator.lost(y)
-    std = estimate_noise_std(y, None if lost is None else ~lost)
+    seen = None if lost is None else (~lost).expand_as(y)
     if bits is not None:
-        return Gaussian(std.clamp(min=rounding_std(bits)))
-    return Gaussian(
-        torch.maximum(std, rounding_std_of(y if lost is None else torch.where(lost, 0.0, y)))
-    )
+        least = y.new_tensor(rounding_std(bits))
+    else:
+        least = rounding_std_of(y if lost is None else torch.where(lost, 0.0, y))
+    std = torch.maximum(estimate_noise_std(y, seen), least)
+    if y.shape[1] == 1:
+        return Gaussian(std)
+    try:
+        levels = [_of_channel(y, seen, channel) for channel in range(y.shape[1])]
+    except ValueError:  # one channel alone has too few entries that are seen
+        return Gaussian(std)
+    each = torch.stack(levels, 1).maximum(least.reshape(-1, 1))
+    apart = each.amax(1) > _APART * each.amin(1)
+    if not bool(apart.any()):
+        return Gaussian(std)
+    return Gaussian(torch.where(apart[:, None], each, std[:, None])[..., None, None])
+
+
+def _of_channel(y: Tensor, seen: Tensor | None, channel: int) -> Tensor:
+    """The level of one channel, per sample."""
+    one = slice(channel, channel + 1)
+    return estimate_noise_std(y[:, one], None if seen is None else seen[:, one])

@@ -108,8 +108,15 @@ def misfit_in_words(misfit: float | None) -> str:
 def noise_in_words(likelihood: Likelihood) -> str:
     """Kind and level of the noise, such as "Gaussian, std 0.02"."""
     levels = [
-        f"{name} {level.mean().item():.4g}"
+        f"{name} {_level_in_words(level)}"
         for name, level in likelihood.named_buffers()
         if level.is_floating_point()  # which entries are lost is no level
     ]
     return ", ".join([type(likelihood).__name__, *levels])
+
+
+def _level_in_words(level: Tensor) -> str:
+    """A number; of a level for each channel (1 c 1 1) all, and of a map its mean."""
+    if level.ndim == 4 and level.shape[2:] == (1, 1):
+        return " / ".join(f"{value:.4g}" for value in level[0].flatten().tolist())
+    return f"{level.mean().item():.4g}"
