@@ -35,7 +35,7 @@ _SHORTEST = 30.0  # delay in iterations: at 22 a step times corruption of 1 is 1
 class _Size:
     """How large an experiment is, and the minutes that it takes on two cores at most.
 
-    Estimated from the time of an iteration; the smallest two were run.
+    Estimated from the time of an iteration; the smallest was run.
     """
 
     minutes: float
