@@ -82,7 +82,7 @@ def _reproduce(args: Sequence[str]) -> int:
 def _completion(args: Sequence[str]) -> int:
     from undegrade.cli.completion import run
 
-    return run(args)
+    return run(args, {name: command.summary for name, command in COMMANDS.items()})
 
 
 COMMANDS = {
