@@ -13,11 +13,13 @@ from undegrade.core.ranges import Range
 from undegrade.estimation.weight import Discrepancy, UnbiasedRisk
 from undegrade.learned.schedule import GeometricErrors
 from undegrade.restorers import RESTORERS
+from undegrade.training.segmentation import SegmentationSettings
 from undegrade.training.settings import TrainingSettings
 
-SETTINGS = [*RESTORERS.values(), UnbiasedRisk, Discrepancy, GeometricErrors, TrainingSettings]
+TRAININGS = (TrainingSettings, SegmentationSettings)
+SETTINGS = [*RESTORERS.values(), UnbiasedRisk, Discrepancy, GeometricErrors, *TRAININGS]
 NEEDED: dict[type[Any], dict[str, Any]] = {
-    TrainingSettings: {"images": (Path("pictures"),), "output": Path("out")}
+    kind: {"images": (Path("pictures"),), "output": Path("out")} for kind in TRAININGS
 }
 
 

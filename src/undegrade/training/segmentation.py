@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, final
+from typing import Annotated, Any, Literal, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from undegrade.core.image import Image
+from undegrade.core.ranges import COUNT, Range, check_ranges
 from undegrade.files.checkpoint import (
     checkpoint_path,
     keep_newest,
@@ -63,6 +64,9 @@ class SegmentationSettings:
         seed: decides everything that is drawn.
         save_every: iterations between checkpoints.
         seconds: stop (and save) after this time, to be continued; 0 means never.
+
+    Raises:
+        ValueError: a number out of its range.
     """
 
     images: tuple[Path, ...]
@@ -70,16 +74,19 @@ class SegmentationSettings:
     classes: tuple[str, ...] = CAMVID
     widths: tuple[int, int, int, int] = (32, 64, 96, 112)
     validate: Path | None = None
-    iterations: int = 6000
-    batch: int = 8
-    crop: tuple[int, int] = (144, 192)
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.03
-    average: float = 0.998
+    iterations: Annotated[int, COUNT] = 6000
+    batch: Annotated[int, Range(1, 100_000)] = 8
+    crop: Annotated[tuple[int, int], Range(1, 100_000)] = (144, 192)
+    learning_rate: Annotated[float, Range(0, 10)] = 2e-3
+    weight_decay: Annotated[float, Range(0, 100)] = 0.03
+    average: Annotated[float, Range(0, 1)] = 0.998
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
-    save_every: int = 500
-    seconds: float = 0.0
+    save_every: Annotated[int, COUNT] = 500
+    seconds: Annotated[float, Range(0, 1e9)] = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class Labelled(NamedTuple):
