@@ -83,6 +83,8 @@ class Degradation:
         _check_factor(self.downsample, self._blurred)
         if self.mask is not None:
             _check_mask(self.mask.observed, self.measured_shape)
+        if self.likelihood is not None:
+            _check_levels(self.likelihood, self.measured_shape[0])
         if self.bits is not None and not 1 <= self.bits <= _MOST_BITS:
             raise ValueError(f"a file has 1 to {_MOST_BITS} bits a sample, got {self.bits}")
         if self.jpeg is not None:
@@ -233,6 +235,15 @@ def _check_mask(observed: Tensor, shape: Shape) -> None:
             f"the mask is for {channels} × {height}×{width} entries, "
             f"the degraded picture has {shape[0]} × {shape[1]}×{shape[2]}"
         )
+
+
+def _check_levels(likelihood: Likelihood, channels: int) -> None:
+    for name, level in likelihood.named_buffers():
+        if level.ndim == 4 and level.shape[1] not in (1, channels):
+            raise ValueError(
+                f"noise has one {name}, or one for each of the {channels} channels, "
+                f"got {level.shape[1]}"
+            )
 
 
 def _check_shape(what: str, got: tuple[int, ...], expected: Shape) -> None:

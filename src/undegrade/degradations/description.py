@@ -115,7 +115,7 @@ def degradation_from(data: Json) -> Degradation:
         blur=None if blur is None else _blur_from(blur),
         downsample=None if downsample is None else _downsample_from(downsample),
         mask=None if mask is None else _mask_from(mask),
-        likelihood=None if noise is None else _noise_from(noise, channels),
+        likelihood=None if noise is None else _noise_from(noise),
         bits=None if data.get("bits") is None else _field(data, "bits", int),
         response=None if response is None else _response_from(response),
         scene=_scene_from(data.get("scene", "linear")),
@@ -196,21 +196,17 @@ def _levels(values: Tensor) -> float | list[float]:
     return [_short(value) for value in values.flatten().tolist()]
 
 
-def _noise_from(data: Json, channels: int) -> Likelihood:
+def _noise_from(data: Json) -> Likelihood:
     kind, kinds = _field(data, "kind", str), noises()
     if kind not in kinds:
         raise ValueError(f"noise must be one of {', '.join(kinds)}, got {kind}")
-    return kinds[kind](*(_level_from(data, name, channels) for name in kinds[kind].levels))
+    return kinds[kind](*(_level_from(data, name) for name in kinds[kind].levels))
 
 
-def _level_from(data: Json, name: str, channels: int) -> float | Tensor:
+def _level_from(data: Json, name: str) -> float | Tensor:
     if not isinstance(data.get(name), list):
         return _field(data, name, float)
     numbers = [_typed(n, float, f"a number of {name!r}") for n in data[name]]
-    if len(numbers) != channels:
-        raise ValueError(
-            f"noise has one {name}, or one for each of the {channels} channels, got {len(numbers)}"
-        )
     return torch.tensor(numbers).reshape(1, -1, 1, 1)
 
 
