@@ -41,10 +41,13 @@ def require_tensor(x: object, whose: str) -> None:
         ValueError: it is something else; the message begins with whose it is.
     """
     if not isinstance(x, Tensor):
-        kind = f"{type(x).__module__}.{type(x).__qualname__}"
-        raise ValueError(
-            f"{whose} takes a tensor, got {kind}: torch.from_numpy(array.copy()) makes one"
-        )
+        raise ValueError(f"{whose} takes a tensor, {no_tensor(x)}")
+
+
+def no_tensor(x: object) -> str:
+    """The end of a sentence about something that should have been a tensor."""
+    kind = f"{type(x).__module__}.{type(x).__qualname__}"
+    return f"got {kind}: torch.from_numpy(array.copy()) makes a tensor"
 
 
 def require_shape(prediction: Tensor, y: Tensor) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from undegrade.core.above import above
 from undegrade.core.functional import require_kind
+from undegrade.core.image import no_tensor
 from undegrade.core.likelihood import Likelihood, NoiseModel
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Observer, Result
@@ -104,8 +105,7 @@ def check_picture(x: object) -> None:
 def _check_batch(y: object, *, picture: bool) -> None:
     expected = "expected a floating-point tensor of shape (b, c, h, w)"
     if not isinstance(y, Tensor):
-        kind = f"{type(y).__module__}.{type(y).__qualname__}"
-        raise ValueError(f"{expected}, got {kind}: torch.from_numpy(array.copy()) makes a tensor")
+        raise ValueError(f"{expected}, {no_tensor(y)}")
     shape = tuple(y.shape)
     if y.dtype not in (torch.float32, torch.float64):
         how = "give y / 255 where the samples have 8 bits"

@@ -14,9 +14,7 @@ _PATCH = 16  # pixels per side
 _FLATTEST = 0.1  # fraction of the patches that is trusted
 _FEWEST = 100  # patches below which all are trusted, and blocks below which none is
 _ROUNDING = 1e-6  # of the picture's range: differences below it are those of equal numbers
-_ENOUGH = (
-    4_000_000  # pixels: larger pictures are looked at in bands, the level is no surer for more
-)
+_ENOUGH = 4_000_000  # pixels: the level is no surer for more
 _BAND = 256  # rows: of 16 rows of patches one crosses into the next band, and does not count
 _TELLING = 0.1  # a picture that is constant but for less than this has no noise
 _WHITE = -0.5  # correlation of neighboring differences: −⅔ for white noise, at most −0.45 for other

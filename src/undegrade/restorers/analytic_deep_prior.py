@@ -101,11 +101,10 @@ class AnalyticDeepPrior:
         check_ranges(self)
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
-        choice = self.choose(measurement)
-        if choice is not None:
-            return choice.restorer.restore(measurement, observe=observe)
         x0 = first_estimate(measurement)
         given = blur_of(measurement.operator, x0, _PURPOSE)
+        if _does_nothing(given):
+            return self._plain.restore(measurement, observe=observe)
         if self.upper == "measurement":
             return self._published(measurement, given, x0, observe)
         channels = x0.shape[1] if self.per_channel else 1
@@ -118,10 +117,14 @@ class AnalyticDeepPrior:
         """Total variation alone where there is no blur."""
         x0 = first_estimate(measurement)
         given = blur_of(measurement.operator, x0, _PURPOSE)
-        if given.psf[0, 0].numel() > 1:
+        if not _does_nothing(given):
             return None
-        plain = Variational(weight=self.weight)
-        return Choice(name="variational", restorer=plain, reason="there is no kernel to correct")
+        reason = "there is no kernel to correct"
+        return Choice(name="variational", restorer=self._plain, reason=reason)
+
+    @property
+    def _plain(self) -> Variational:
+        return Variational(weight=self.weight)
 
     def _semi_blind(
         self,
@@ -236,3 +239,7 @@ def _later(trace: Sequence[Record], before: Result[Any]) -> Iterator[Record]:
 def _moved(blur: Blur, start: Tensor) -> Mapping[str, PerSample]:
     """How much of the kernel lies elsewhere now, from 0 to 1."""
     return {"kernel changed": 0.5 * (blur.psf - start).abs().flatten(1).sum(1) / start.shape[1]}
+
+
+def _does_nothing(blur: Blur) -> bool:
+    return blur.psf[0, 0].numel() == 1

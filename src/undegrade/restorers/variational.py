@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple, final
+from typing import Annotated, Any, NamedTuple, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -32,6 +32,8 @@ from undegrade.solvers.lbfgs import LBFGS
 from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt
 from undegrade.solvers.preconditioned_primal_dual import PreconditionedPrimalDual
 from undegrade.solvers.primal_dual import DualState, PrimalDual
+
+P = TypeVar("P", bound=Functional)
 
 WARM_UP_ITERATIONS = 30  # per tried weight, each from where the last one ended
 GAP_EVERY = 30  # iterations between two duality gaps, each as expensive as an iteration
@@ -128,9 +130,9 @@ class Variational:
     def choose_weight(self, measurement: Measurement, x0: Image) -> PerSample:
         """The weight of every sample, given or chosen."""
         y, operator = measurement.y, measurement.operator
-        learned = None if self.prior is None else load_prior(self.prior)
         if self.weight is not None:
             return y.new_full((len(y),), self.weight)
+        learned = None if self.prior is None else load_prior(self.prior)
         if learned is not None and denoises(operator, x0):
             return y.new_full((len(y),), learned.weight)
 
@@ -151,9 +153,13 @@ class Variational:
         self, measurement: Measurement, weight: PerSample
     ) -> Objective[Fidelity, Functional]:
         """What is minimized."""
+        return self._with(self._prior(measurement), measurement, weight)
+
+    def _with(
+        self, prior: P, measurement: Measurement, weight: PerSample
+    ) -> Objective[Fidelity, P]:
         fidelity = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
-        constraint = NONNEGATIVE if self.nonnegative else None
-        return Objective(fidelity, self._prior(measurement), weight, constraint)
+        return Objective(fidelity, prior, weight, NONNEGATIVE if self.nonnegative else None)
 
     def _last_plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
         """That of the trials; where a non-linear φ is to be solved closely, a more exact one."""
@@ -178,8 +184,7 @@ class Variational:
             _require_smooth(noise)
             return Plan(LBFGS(memory=3), self.objective(measurement, weight), enough, _alone)
         prior = self._total_variation()
-        fidelity = Fidelity(operator, measurement.likelihood, y)
-        objective = Objective(fidelity, prior, weight, NONNEGATIVE if self.nonnegative else None)
+        objective = self._with(prior, measurement, weight)
         if self.nonnegative:
             return self._nonnegative(objective, x0, noise.smooth)
         well_posed = _well_posed(operator, x0)
