@@ -242,6 +242,11 @@ def _changed(**changes):
         (_changed(mask={"shape": [8, 8], "bits": "AAAAAAAAAAA="}), "the mask is for"),
         (_changed(downsample={"factor": 7}), "multiples of 7"),
         (_changed(noise={"kind": "hiss"}), "noise must be one of"),
+        (_changed(noise={"kind": "poisson", "peak": [30, 20, 10]}), "one level in all channels"),
+        (
+            _changed(noise={"kind": "laplace", "scale": [0.1, 0.1, 0.2]}),
+            "one level in all channels",
+        ),
         (_changed(noise={"kind": "gaussian", "std": -1}), "positive, got -1"),
         (_changed(noise={"kind": "gaussian"}), "'std' is missing"),
         (_changed(noise={"kind": "gaussian", "std": 1e39}), "finite levels"),
@@ -254,7 +259,7 @@ def _changed(**changes):
         (_changed(bits=0), "1 to 16 bits"),
         (_changed(bits="8"), "a whole number"),
     ],
-    ids=range(34),
+    ids=range(36),
 )
 def test_what_is_no_description_is_refused_in_one_clear_line(text, message, tmp_path):
     file = tmp_path / "y.json"

@@ -72,4 +72,5 @@ NOISE = Noise(
     unit="STD",
     physics="GaussianNoise",
     from_physics=lambda model: (model.sigma,),
+    per_entry=True,
 )

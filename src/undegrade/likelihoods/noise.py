@@ -27,6 +27,7 @@ class Noise:
         unit: the first level in the words of a command line.
         physics: the class of DeepInverse's noise model; None where it has none.
         from_physics: the levels in such a model, of any shape.
+        per_entry: whether its levels may differ from channel to channel, and entry to entry.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Noise:
     unit: str
     physics: str | None = None
     from_physics: Callable[[Any], tuple[Tensor, ...]] = lambda _: ()
+    per_entry: bool = False
 
     def __call__(self, *levels: float | Tensor) -> Likelihood:
         """The likelihood of these levels.
@@ -44,4 +46,6 @@ class Noise:
         """
         if not all(bool(torch.as_tensor(level).isfinite().all()) for level in levels):
             raise ValueError(f"{self.name} noise has finite levels, got {levels}")
+        if not self.per_entry and any(torch.as_tensor(level).ndim > 1 for level in levels):
+            raise ValueError(f"{self.name} noise has one level in all channels, got one for each")
         return self.kind(*levels)
