@@ -110,7 +110,7 @@ def peers(y: torch.Tensor, truth: torch.Tensor, kind: str) -> dict[str, float]:
     return scores | {"oracle median": max(table.score(median(y, n), truth) for n in (3, 5, 7))}
 
 
-class _PeakIsPassed(Exception):
+class _PeakIsPassedError(Exception):
     pass
 
 
@@ -124,16 +124,17 @@ def best_on_the_way(
         if iteration % _EVERY == 0:
             scores[iteration] = table.score(state.x, truth)
             if iteration >= (1 + _PASSED) * max(scores, key=scores.__getitem__) + _AT_LEAST:
-                raise _PeakIsPassed
+                raise _PeakIsPassedError
         return {}
 
     method = ud.UntrainedNetwork(
         loss="laplace",
         iterations=asked.competitor,
         patience=asked.competitor,
+        stopping="variance",
         widths=tuple(asked.widths),
     )
-    with contextlib.suppress(_PeakIsPassed):
+    with contextlib.suppress(_PeakIsPassedError):
         method.restore(ud.Measurement(y), observe=(watch,))
     at = max(scores, key=scores.__getitem__)
     found = {"DIP-L1, oracle stop": f"{scores[at]:.2f}", "DIP-L1 at": f"{at} of {max(scores)}"}
@@ -151,7 +152,10 @@ def followed(
         if iteration != 1 and iteration % _EVERY:
             return {}
         print(f"  {iteration:6d} {table.score(state.x, truth):.2f} dB", flush=True)
-        return {"PSNR": ud.psnr(state.x, truth), "wall": y.new_tensor([time.perf_counter() - began])}
+        return {
+            "PSNR": ud.psnr(state.x, truth),
+            "wall": y.new_tensor([time.perf_counter() - began]),
+        }
 
     path = table.RESULTS / f"sparse_corruption-{asked.size}-{name.replace(' ', '_')}.checkpoint"
     method = ud.RobustUntrainedNetwork(

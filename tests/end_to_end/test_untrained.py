@@ -14,6 +14,7 @@ from undegrade.core.stopping import State
 from undegrade.evaluation import restoration
 from undegrade.files.picture import read_image
 
+
 class Plain(NamedTuple):
     """A state that shows nothing but what every state does."""
 
@@ -121,4 +122,8 @@ def test_the_time_of_the_start_does_not_count_as_that_of_an_iteration(
     observe = bar.observer(iterations=10)
     for iteration in (1, 2, 3):
         observe(iteration, Plain(torch.zeros(1, 1, 2, 2), torch.ones(1)))
-    assert said == ["iteration 1 of 10", "iteration 2 of 10  80 s left", "iteration 3 of 10  70 s left"]
+    assert said == [
+        "iteration 1 of 10",
+        "iteration 2 of 10  80 s left",
+        "iteration 3 of 10  70 s left",
+    ]

@@ -70,8 +70,8 @@ def hold_out(
         share = min(max(_STEADY / y[0].numel(), _FEWEST), _MOST)
     if not 0 < share < 1:
         raise ValueError(f"expected a share of the entries in (0, 1), got {share}")
-    draw = torch.rand(y.shape, generator=torch.Generator().manual_seed(seed), dtype=y.dtype)
-    out = (draw < share).to(y)
+    draw = torch.rand((1, *y.shape[1:]), generator=torch.Generator().manual_seed(seed))
+    out = (draw < share).to(y).expand_as(y)
     rest = replace(measurement, y=y * (1 - out), operator=Mask(1 - out) @ measurement.operator)
     return rest, Misfit(measurement.operator, y, out, power=1)
 
@@ -104,6 +104,6 @@ def recorrupt(
     seen = (precision > 0).to(y).expand_as(y)
     std = torch.where(precision > 0, precision.clamp(min=1e-12).rsqrt(), 0.0)
     generator = torch.Generator().manual_seed(seed)
-    n = std * torch.randn(y.shape, generator=generator, dtype=y.dtype).to(y)
+    n = std * torch.randn((1, *y.shape[1:]), generator=generator, dtype=y.dtype).to(y)
     more = replace(measurement, y=y + strength * n)
     return more, Misfit(measurement.operator, y - n / strength, seen)
