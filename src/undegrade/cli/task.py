@@ -24,6 +24,7 @@ from undegrade.core.solver import Observer
 from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.degradations.kernel_doubt import kernel_doubt
+from undegrade.degradations.noise_doubt import refuse_hidden_noise
 from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import level_found, misfit_in_words
 from undegrade.files.levels import outside
@@ -96,6 +97,8 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     if noise is not None:
         if known.degradation.likelihood is None:
             notes += [level_found(noise), _stray(picture.pixels)]
+        else:
+            refuse_hidden_noise(picture.pixels, noise)
         stronger = noise.noise.stronger(task.noise_strength)
         degradation = dataclasses.replace(degradation, likelihood=stronger)
     measurement = degradation.measurement(picture.pixels)
