@@ -98,6 +98,8 @@ def test_a_kernel_file_of_objects(folder: Path, run: Run) -> None:
         ("--blur motion:15", "motion:LENGTH:ANGLE"),
         ("--blur wobble:3", "gaussian:STD"),
         ("--blur disc:3", "did you mean disk?"),
+        ("--blur unknown", "estimated, as estimate:disk"),
+        ("--blur", "--blur needs a value"),
         ("--blur gauss:1", "did you mean gaussian?"),
         ("--blur unknown", "a blur can be undone where its kernel is known"),
         ("--noise gausian:0.1", "did you mean gaussian?"),

@@ -129,6 +129,9 @@ def _condensed(box: str) -> str:
         # an option may have a short name too, as in "-o, --output DIR": the longest is the clearest
         names = [word.rstrip(",") for word in after[-1].split() if word.startswith("-")]
         text += f"; perhaps you meant {max(names, key=len, default=after[-1].split()[0])}"
+    text = re.sub(
+        r"Missing value for argument '(\S+)'\. Expected 1 values\.", r"\1 needs a value", text
+    )
     # the name of a group or class says nothing to a person
     return re.sub(r"^Error parsing \w+: ", "", text) or box.strip()
 
