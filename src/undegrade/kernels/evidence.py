@@ -111,6 +111,13 @@ def patch_side(y: Tensor, largest: int) -> int:
     return side
 
 
+def room_for(y: Tensor, kernel: Tensor) -> int:
+    """Pixels by which a kernel may grow on each side: 2 and a fourth of it, where patches allow."""
+    side = max(kernel.shape[-2:])
+    most = 2 ** int(math.log2(max(min(y.shape[-2:]) / 2, _LEAST_PATCH)))
+    return max(0, min(2 + math.ceil(side / 4), (most - side) // 2))
+
+
 def _window(side: int) -> Tensor:
     """Hann's, of unit energy: white noise of variance N has the periodogram N."""
     line = torch.hann_window(side, periodic=False, dtype=torch.float64)

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple, final
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from undegrade.bilevel.hypergradient import Hypergradient, Implicit, Unrolled
 from undegrade.bilevel.lower_level import LowerLevel
@@ -20,8 +22,10 @@ from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.reparametrized import Reparametrized
 from undegrade.core.solver import Observer, Record, Result, Solver, solve
 from undegrade.core.stopping import until
+from undegrade.kernels.deformation import MOVED, Deformation, first_guesses
+from undegrade.kernels.evidence import room_for
 from undegrade.kernels.negative_log_evidence import NegativeLogEvidence
-from undegrade.kernels.position import Position, positioned
+from undegrade.kernels.position import Position, positioned, trimmed, unit_sum
 from undegrade.operators.blur import Blur
 from undegrade.operators.padding import Boundary
 from undegrade.parametrizations.pointwise import Affine
@@ -33,11 +37,13 @@ from undegrade.restorers.blur_of import blur_of
 from undegrade.restorers.choice import Choice
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.variational import Variational
+from undegrade.restorers.whitest import whitest
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 
 Upper = Literal["evidence", "measurement"]
 Through = Literal["ift", "lista", "maid"]
+Correct = Literal["shape", "entries"]
 
 _PURPOSE = "the analytic deep prior learns the kernel of a blur"
 _ROUND = 1e-4  # ε of smoothed total variation, as published
@@ -55,7 +61,10 @@ class AnalyticDeepPrior:
 
     min over B of upper(B) + β·S(B − A), x(B) = argminₓ −log p(y | B x) + weight · TV(x), with S
     the Sobolev distance of kernels. With `evidence` (semi-blind) the upper loss is −log p(y | B),
-    the picture integrated out; the result is that of `Variational` with the kernel that was found.
+    the picture integrated out, and B a stretched, turned and blurred A (`Deformation`) without β.
+    What that finds, parts of it, and A are compared by the structure of the residual that each one
+    leaves (`residual_color`): A is kept where no other is clearly whiter. The result is that of
+    `Variational` with the kernel that was taken.
     With `measurement` it is −log p(y | A x(B)), the analytic deep prior as published: A is
     believed, and B departs from it only to undo the bias of total variation, which gains little
     where A is right and nothing where it is wrong (docs/bilevel.md).
@@ -67,18 +76,20 @@ class AnalyticDeepPrior:
         first-order method for bilevel optimization (2025).
 
     Good values:
-        the defaults for a kernel that is wrong by a pixel or two. A larger beta keeps it closer to
-        what was given. position given where the kernel was measured and is not symmetric.
+        the defaults. position given where the kernel was measured and is not symmetric.
 
     Arguments:
         upper: evidence for a kernel that is nearly right, measurement for the published form.
-        beta: β, in nats per squared entry of a kernel of sum 1.
+        correct: what the evidence may change: the shape (stretched, turned, blurred: five numbers)
+            or all entries, which fits a picture's own texture where five numbers do not.
+        beta: β of entries and of the published form, in nats per squared entry of a kernel of
+            sum 1.
         weight: λ of total variation; without one, it is chosen from the noise level.
         solver: of the published form: ift (implicit gradients, L-BFGS), lista (50 unrolled
             iterations, gradient descent) or maid (accuracies adapted, error bounded).
-        constrained: whether the kernel is kept non-negative and of sum 1.
+        constrained: whether free entries are kept non-negative and of sum 1; a shape always is.
         per_channel: whether every color has a kernel of its own.
-        margin: pixels by which the kernel may grow on each side.
+        margin: pixels by which a kernel with free entries may grow on each side.
         position: where the middle of a kernel is: at its center of mass, which a picture does not
             tell, or as given.
         iterations: most outer iterations.
@@ -95,6 +106,7 @@ class AnalyticDeepPrior:
     per_channel: bool = False
     margin: Annotated[int, Range(0, 1000)] = 2
     position: Position = "center"
+    correct: Correct = "shape"
     iterations: Annotated[int, COUNT] = 40
 
     def __post_init__(self) -> None:
@@ -110,7 +122,7 @@ class AnalyticDeepPrior:
         channels = x0.shape[1] if self.per_channel else 1
         kernels = given.psf.mean(1, keepdim=True) if channels == 1 else given.psf
         wide = kernels.expand(len(x0), channels, -1, -1)
-        start = positioned(wide, self.position, self.margin)
+        start = positioned(wide, self.position, 0)
         return self._semi_blind(measurement, start, given.boundary, observe)
 
     def choose(self, measurement: Measurement) -> Choice | None:
@@ -133,28 +145,46 @@ class AnalyticDeepPrior:
         boundary: Boundary,
         observe: Sequence[Observer],
     ) -> Result[Any]:
-        """The kernel of the most evidence, and total variation with it."""
-        y, free = measurement.y, self._parametrization
-        std = measurement.likelihood.noise.precision(y).flatten(1).mean(1).rsqrt()
-        shape = start.shape[1], start.shape[2], start.shape[3]
-        evidence = Reparametrized(NegativeLogEvidence(y, std, shape), free)
-        stop = until(iterations=self.iterations, residual=_SETTLED)
-        found = solve(
-            LBFGS(memory=_MEMORY),
-            self._penalized(evidence, start),
-            free.latent(start),
-            stop=stop,
-            observe=(_loss,),
-        )
-        blur = Blur(free.image(found.x), boundary)
+        """Kernels that the evidence proposes, the whitest of them, and total variation with it."""
+        search = self._shapes if self.correct == "shape" else self._entries
+        found, proposed = search(measurement, start)
+        kernel = whitest(measurement, proposed, boundary, self.weight)
+        blur = Blur(unit_sum(trimmed(kernel)), boundary)
         variational = Variational(weight=self.weight)
         result = variational.restore(replace(measurement, operator=blur), observe=observe)
         return replace(
             result,
             kernel=blur.psf,
             trace=(*found.trace, *_later(result.trace, found)),
-            chosen={**result.chosen, **_moved(blur, start)},
+            chosen={**result.chosen, **_moved(kernel, proposed[0])},
         )
+
+    def _shapes(self, measurement: Measurement, start: Tensor) -> tuple[Result[Any], list[Tensor]]:
+        """The kernel stretched, turned and blurred; also half as much, and less blurred."""
+        y, room = measurement.y, room_for(measurement.y, start)
+        free = Deformation(start.double(), room)
+        evidence = Reparametrized(_evidence(measurement, free.image(free.latent(start))), free)
+        objective = Objective(evidence, Tikhonov(), 1.0)
+        guesses = first_guesses(free.kernel)[:, None].expand(-1, len(y), -1)
+        losses = torch.stack([objective(guess) for guess in guesses])
+        best = guesses[losses.argmin(0), torch.arange(len(y), device=y.device)]
+        found = self._descended(objective, best)
+        moved = torch.tensor(MOVED).to(found.x)
+        shares = (0.0 * moved, moved + 0.5 * (1 - moved), moved, torch.ones_like(moved), 0.5)
+        return found, [free.image(share * found.x).to(start) for share in shares]
+
+    def _entries(self, measurement: Measurement, start: Tensor) -> tuple[Result[Any], list[Tensor]]:
+        """All entries of the kernel moved; also half as much."""
+        start = functional.pad(start, (self.margin,) * 4)
+        free = self._parametrization
+        evidence = Reparametrized(_evidence(measurement, start), free)
+        found = self._descended(self._penalized(evidence, start), free.latent(start))
+        moved = free.image(found.x)
+        return found, [start, 0.5 * (start + moved), moved]
+
+    def _descended(self, objective: Objective[Any, Any], x0: Tensor) -> Result[Any]:
+        stop = until(iterations=self.iterations, residual=_SETTLED)
+        return solve(LBFGS(memory=_MEMORY), objective, x0, stop=stop, observe=(_loss,))
 
     def _published(
         self, measurement: Measurement, given: Blur, x0: Image, observe: Sequence[Observer]
@@ -179,7 +209,7 @@ class AnalyticDeepPrior:
         found = solve(how.upper, self._penalized(loss, start), latent, stop=stop, observe=watch)
         blur = Blur(free.image(found.x), given.boundary)
         x, _ = replace(lower, solver=_DESCENT).solve(found.x, found.state.lower)
-        chosen = {"weight": weight, **_moved(blur, start)}
+        chosen = {"weight": weight, **_moved(blur.psf, start)}
         return replace(found, x=x, x0=x0, kernel=blur.psf, chosen=chosen)
 
     @property
@@ -236,9 +266,16 @@ def _later(trace: Sequence[Record], before: Result[Any]) -> Iterator[Record]:
         yield replace(r, iteration=first + r.iteration, seconds=before.seconds + r.seconds)
 
 
-def _moved(blur: Blur, start: Tensor) -> Mapping[str, PerSample]:
-    """How much of the kernel lies elsewhere now, from 0 to 1."""
-    return {"kernel changed": 0.5 * (blur.psf - start).abs().flatten(1).sum(1) / start.shape[1]}
+def _evidence(measurement: Measurement, like: Tensor) -> NegativeLogEvidence:
+    """Of kernels of this shape."""
+    y = measurement.y
+    std = measurement.likelihood.noise.precision(y).flatten(1).mean(1).rsqrt()
+    return NegativeLogEvidence(y, std, (like.shape[1], like.shape[2], like.shape[3]))
+
+
+def _moved(kernel: Tensor, start: Tensor) -> Mapping[str, PerSample]:
+    """How much of the kernel lies elsewhere now, from 0 to 1; exactly 0 where it is kept."""
+    return {"kernel changed": 0.5 * (kernel - start).abs().flatten(1).sum(1) / start.shape[1]}
 
 
 def _does_nothing(blur: Blur) -> bool:
