@@ -1,12 +1,11 @@
 """Deblurring that learns the kernel from the very picture that it restores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from undegrade.bilevel.hypergradient import Hypergradient, Implicit, Unrolled
 from undegrade.bilevel.lower_level import LowerLevel
@@ -26,6 +25,7 @@ from undegrade.kernels.deformation import MOVED, Deformation, first_guesses
 from undegrade.kernels.evidence import room_for
 from undegrade.kernels.negative_log_evidence import NegativeLogEvidence
 from undegrade.kernels.position import Position, positioned, trimmed, unit_sum
+from undegrade.kernels.residual_color import whitest
 from undegrade.operators.blur import Blur
 from undegrade.operators.padding import Boundary
 from undegrade.parametrizations.pointwise import Affine
@@ -37,13 +37,11 @@ from undegrade.restorers.blur_of import blur_of
 from undegrade.restorers.choice import Choice
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.variational import Variational
-from undegrade.restorers.whitest import whitest
 from undegrade.solvers.gradient_descent import GradientDescent
 from undegrade.solvers.lbfgs import LBFGS
 
 Upper = Literal["evidence", "measurement"]
 Through = Literal["ift", "lista", "maid"]
-Correct = Literal["shape", "entries"]
 
 _PURPOSE = "the analytic deep prior learns the kernel of a blur"
 _ROUND = 1e-4  # ε of smoothed total variation, as published
@@ -51,6 +49,7 @@ _LAYERS = 50  # unrolled iterations, as published
 _PIXEL = 1.0  # weight of ½‖x‖² in nats, for MAID: a photograph's pixels are smaller than 1
 _MEMORY = 10  # steps that L-BFGS remembers: kernels are small
 _SETTLED = 1e-9  # of the loss that a step may still promise: kernels are a small part of it
+_COMPARED = until(iterations=200, residual=1e-5, every=5)
 _LOWER = until(iterations=500, residual=1e-7)  # a solution to about 0.01 dB
 
 
@@ -80,16 +79,13 @@ class AnalyticDeepPrior:
 
     Arguments:
         upper: evidence for a kernel that is nearly right, measurement for the published form.
-        correct: what the evidence may change: the shape (stretched, turned, blurred: five numbers)
-            or all entries, which fits a picture's own texture where five numbers do not.
-        beta: β of entries and of the published form, in nats per squared entry of a kernel of
-            sum 1.
+        beta: β of the published form, in nats per squared entry of a kernel of sum 1.
         weight: λ of total variation; without one, it is chosen from the noise level.
         solver: of the published form: ift (implicit gradients, L-BFGS), lista (50 unrolled
             iterations, gradient descent) or maid (accuracies adapted, error bounded).
-        constrained: whether free entries are kept non-negative and of sum 1; a shape always is.
+        constrained: of the published form: whether the kernel is kept non-negative and of sum 1,
+            as a shape always is.
         per_channel: whether every color has a kernel of its own.
-        margin: pixels by which a kernel with free entries may grow on each side.
         position: where the middle of a kernel is: at its center of mass, which a picture does not
             tell, or as given.
         iterations: most outer iterations.
@@ -104,9 +100,7 @@ class AnalyticDeepPrior:
     solver: Through = "ift"
     constrained: bool = True
     per_channel: bool = False
-    margin: Annotated[int, Range(0, 1000)] = 2
     position: Position = "center"
-    correct: Correct = "shape"
     iterations: Annotated[int, COUNT] = 40
 
     def __post_init__(self) -> None:
@@ -146,9 +140,8 @@ class AnalyticDeepPrior:
         observe: Sequence[Observer],
     ) -> Result[Any]:
         """Kernels that the evidence proposes, the whitest of them, and total variation with it."""
-        search = self._shapes if self.correct == "shape" else self._entries
-        found, proposed = search(measurement, start)
-        kernel = whitest(measurement, proposed, boundary, self.weight)
+        found, proposed = self._shapes(measurement, start)
+        kernel = whitest(proposed, self._compared(measurement, proposed[1], boundary))
         blur = Blur(unit_sum(trimmed(kernel)), boundary)
         variational = Variational(weight=self.weight)
         result = variational.restore(replace(measurement, operator=blur), observe=observe)
@@ -168,23 +161,30 @@ class AnalyticDeepPrior:
         guesses = first_guesses(free.kernel)[:, None].expand(-1, len(y), -1)
         losses = torch.stack([objective(guess) for guess in guesses])
         best = guesses[losses.argmin(0), torch.arange(len(y), device=y.device)]
-        found = self._descended(objective, best)
+        stop = until(iterations=self.iterations, residual=_SETTLED)
+        found = solve(LBFGS(memory=_MEMORY), objective, best, stop=stop, observe=(_loss,))
         moved = torch.tensor(MOVED).to(found.x)
         shares = (0.0 * moved, moved + 0.5 * (1 - moved), moved, torch.ones_like(moved), 0.5)
         return found, [free.image(share * found.x).to(start) for share in shares]
 
-    def _entries(self, measurement: Measurement, start: Tensor) -> tuple[Result[Any], list[Tensor]]:
-        """All entries of the kernel moved; also half as much."""
-        start = functional.pad(start, (self.margin,) * 4)
-        free = self._parametrization
-        evidence = Reparametrized(_evidence(measurement, start), free)
-        found = self._descended(self._penalized(evidence, start), free.latent(start))
-        moved = free.image(found.x)
-        return found, [start, 0.5 * (start + moved), moved]
+    def _compared(
+        self, measurement: Measurement, kernel: Tensor, boundary: Boundary
+    ) -> Callable[[Tensor, float], Tensor]:
+        """(kernel, times) ↦ the residual, with so many times the weight that suits a kernel."""
 
-    def _descended(self, objective: Objective[Any, Any], x0: Tensor) -> Result[Any]:
-        stop = until(iterations=self.iterations, residual=_SETTLED)
-        return solve(LBFGS(memory=_MEMORY), objective, x0, stop=stop, observe=(_loss,))
+        def blurred(kernel: Tensor) -> tuple[Measurement, Image]:
+            changed = replace(measurement, operator=Blur(kernel, boundary))
+            return changed, first_estimate(changed)
+
+        weight = self._plain.choose_weight(*blurred(kernel))
+
+        def left(kernel: Tensor, times: float) -> Tensor:
+            m, x0 = blurred(kernel)
+            objective = self._plain.objective(m, times * weight)
+            x = solve(LBFGS(memory=1), objective, x0, stop=_COMPARED).x
+            return (m.operator(x) - m.y) * m.precision.sqrt()
+
+        return left
 
     def _published(
         self, measurement: Measurement, given: Blur, x0: Image, observe: Sequence[Observer]
