@@ -4,8 +4,8 @@
 
 160×160 crops of the six photographs and ten CBSD68 pictures, blurred without boundary, noise 0.01.
 Total variation with the kernel that is given and with the true one; `AnalyticDeepPrior` with the
-evidence of the kernel as its upper loss. On every sixth picture (`--all`: on all) also the analytic
-deep prior as published (ADP-β, β = 100 for ½‖·‖², implicit gradients, 5 outer steps), plain joint
+evidence of the kernel as its upper loss. On two pictures (`--all`: on all) also the analytic deep
+prior as published (ADP-β, β = 100 for ½‖·‖², implicit gradients, 5 outer steps), plain joint
 minimization, and blind Richardson–Lucy. All with one weight per picture, chosen for a motion by 9
 pixels that is known. `--levin`: Levin's eight kernels, centered, each on two pictures.
 
@@ -29,7 +29,7 @@ from undegrade.degradations.kernel_file import read_kernel
 from undegrade.kernels.position import positioned
 from undegrade.operators.convolution import convolve
 
-STD, SIZE, BORDER, EVERY = 0.01, 160, 12, 6
+STD, SIZE, BORDER, EVERY = 0.01, 160, 12, 12
 PUBLISHED = 100 / STD**2  # β in nats
 Pair = tuple[Tensor, Tensor]  # the true kernel and the given one
 SLOW = ("ADP-β", "joint", "RL")
