@@ -98,6 +98,8 @@ def test_a_kernel_file_of_objects(folder: Path, run: Run) -> None:
         ("--blur motion:15", "motion:LENGTH:ANGLE"),
         ("--blur wobble:3", "gaussian:STD"),
         ("--blur disc:3", "did you mean disk?"),
+        ("--blur unknown", "estimated, as estimate:disk"),
+        ("--blur", "--blur needs a value"),
         ("--blur gauss:1", "did you mean gaussian?"),
         ("--blur unknown", "a blur can be undone where its kernel is known"),
         ("--noise gausian:0.1", "did you mean gaussian?"),
@@ -340,3 +342,15 @@ def test_a_full_disk(folder: Path) -> None:
             assert not list(disk.iterdir())
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_sentence_is_the_same_where_boxes_cannot_be_printed(folder: Path) -> None:
+    plain = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    for environment in (plain, os.environ | {"PYTHONIOENCODING": "utf-8"}):
+        command = [sys.executable, "-m", "undegrade", "restore", "a.png", "--ouput", "o"]
+        ended = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 2
+        said = "Unrecognized options: --ouput, o; perhaps you meant --output (see restore --help)"
+        assert ended.stderr == f"undegrade: {said}\n"

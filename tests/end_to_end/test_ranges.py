@@ -54,6 +54,17 @@ def test_photons_are_counted_by_their_white(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("noise", ["poisson:40", "gaussian:0.05", "sensor:0.1:0.02"])
+def test_noise_above_all_that_the_picture_shows_is_refused(run: Run, noise: str) -> None:
+    save("y.tif", RNG.poisson(40 * X).astype(np.uint16))
+    status, _, error = run(f"restore y.tif -o out --noise {noise}")
+    assert status == 2
+    assert "larger than anything that the picture shows" in error
+    assert "--white" in error
+    assert not Path("out/y-learned.tif").exists()
+
+
+@pytest.mark.usefixtures("folder")
 def test_what_a_float_file_holds_beyond_white_stays(run: Run) -> None:
     save("y.tif", (3 * Y - 0.5).astype(np.float32))
     out = run("restore y.tif -o out --method variational")[1]

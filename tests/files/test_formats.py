@@ -96,6 +96,11 @@ def test_many_bands_are_refused(tmp_path, dtype, bands):
     refused(tmp_path / "a.tif", f"it has {bands} bands, .* save the bands")
 
 
+def test_a_file_without_a_picture_is_refused(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + bytes(4))
+    refused(tmp_path / "a.tif", "it holds no picture")
+
+
 def test_several_pictures_are_refused(tmp_path):
     stack = np.zeros((3, 9, 8), np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", stack, imagej=True)

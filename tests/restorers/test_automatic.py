@@ -56,3 +56,24 @@ def test_total_variation_elsewhere_with_the_reason(operator, reason):
     choice = chosen(operator)
     assert choice.name == "variational"
     assert reason in choice.reason
+
+
+def test_stars_on_a_sky_that_was_taken_away_keep_their_light() -> None:
+    """Half of such a picture is noise below zero, which a photograph never shows."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.zeros(1, 1, 96, 96)
+    x[0, 0, 8:88:16, 8:88:16] = 0.7
+    blur = ud.Blur(ud.gaussian_psf(1.5))
+    y = ud.Gaussian(0.0016).sample(blur(x), generator)
+    measurement = ud.Measurement(y, blur, ud.Gaussian(0.0016))
+    choice = ud.Automatic().choose(measurement)
+    assert choice.name == "variational"
+    assert "below zero" in choice.reason
+    light = choice.restorer.restore(measurement).x.sum() / x.sum()
+    assert light == pytest.approx(1, abs=0.05)
+
+
+def test_a_photograph_whose_black_is_below_zero_is_one() -> None:
+    y = uniform(1, 3, 32, 32).float() - 0.4
+    choice = ud.Automatic().choose(ud.Measurement(y, ud.Identity(), ud.Gaussian(0.05)))
+    assert choice.name == "learned"

@@ -74,6 +74,17 @@ def test_it_takes_noise_away():
     assert error(Wiener().restore(m).x, x) < 0.4 * error(m.y, x)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_color_component_that_is_not_there(seed: int):
+    """One channel is the mean of the others: rounding alone is left of a principal component."""
+    x = uniform(1, 2, 20, 16, seed=seed).float().cumsum(-1) / 16
+    y = torch.cat((x, x.mean(1, keepdim=True)), 1)
+    result = Wiener().restore(Measurement(y, Identity(), Gaussian(0.1)))
+    assert Status.DIVERGED not in result.status
+    assert result.state.residual.isfinite().all()
+    assert ((result.x - y).square().mean((-1, -2)) < 0.1**2).all()
+
+
 def test_without_noise_and_blur_nothing_changes():
     x = clouds(2, 1, 33, 40)
     m = Measurement(x, Identity(), Gaussian(1e-5))

@@ -120,8 +120,11 @@ def _titled(text: str) -> str:
 
 def _condensed(box: str) -> str:
     """The first part of tyro's box, and the first suggestion where there is one."""
-    inner = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
-    ruler = next((i for i, line in enumerate(inner) if line.startswith("──")), len(inner))
+    lines = box.splitlines()
+    boxed = [line for line in lines if line.startswith("│")]
+    # where boxes cannot be printed, a title and a rule come first
+    inner = [line.strip("│ ") for line in boxed or lines[2:]]
+    ruler = next((i for i, line in enumerate(inner) if set(line) in ({"─"}, {"-"})), len(inner))
     first = [line for line in inner[:ruler] if line]
     text = " ".join(first[: first.index("Got errors:")] if "Got errors:" in first else first)
     after = inner[ruler + 1 : ruler + 3]
@@ -129,6 +132,9 @@ def _condensed(box: str) -> str:
         # an option may have a short name too, as in "-o, --output DIR": the longest is the clearest
         names = [word.rstrip(",") for word in after[-1].split() if word.startswith("-")]
         text += f"; perhaps you meant {max(names, key=len, default=after[-1].split()[0])}"
+    text = re.sub(
+        r"Missing value for argument '(\S+)'\. Expected 1 values\.", r"\1 needs a value", text
+    )
     # the name of a group or class says nothing to a person
     return re.sub(r"^Error parsing \w+: ", "", text) or box.strip()
 

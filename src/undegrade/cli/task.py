@@ -19,13 +19,15 @@ from undegrade.cli.reading import Reading
 from undegrade.cli.results import Done, result_name
 from undegrade.cli.source import DegradationSource, find_known
 from undegrade.core.image import Image, PerSample
+from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer
 from undegrade.core.stopping import State, Status
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.degradations.kernel_doubt import kernel_doubt
+from undegrade.degradations.noise_doubt import refuse_hidden_noise
 from undegrade.evaluation.restoration import Restoration, evaluate
-from undegrade.evaluation.section import level_found, misfit_in_words
+from undegrade.evaluation.section import kernel_kept_in_words, level_found, misfit_in_words
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
 from undegrade.likelihoods.impulses import stray
@@ -94,8 +96,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
     noise = degradation.likelihood
     if noise is not None:
-        if known.degradation.likelihood is None:
-            notes += [level_found(noise), _stray(picture.pixels)]
+        notes += _of_noise(known.degradation.likelihood, noise, picture.pixels)
         stronger = noise.noise.stronger(task.noise_strength)
         degradation = dataclasses.replace(degradation, likelihood=stronger)
     measurement = degradation.measurement(picture.pixels)
@@ -113,6 +114,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             restoration = evaluate(name, lasting, there, truth, observe, task.call)
         if restoration.status is Status.DIVERGED:
             raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
+        notes_after = misfit_in_words(restoration.misfit), kernel_kept_in_words(restoration.chosen)
         yield Done(
             source=source,
             picture=picture,
@@ -122,9 +124,21 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             settings=vars(restorer),
             restoration=restoration,
             reason=reason,
-            notes=tuple(n for n in (*notes, misfit_in_words(restoration.misfit)) if n),
+            notes=tuple(n for n in (*notes, *notes_after) if n),
             along=_along(task, source, restoration.iterations),
         )
+
+
+def _of_noise(told: Likelihood | None, noise: Likelihood, y: Image) -> list[str]:
+    """What to say of the noise that was found, where none was told; one that cannot be is refused.
+
+    Raises:
+        ValueError: the picture cannot have the noise that was told.
+    """
+    if told is None:
+        return [level_found(noise), _stray(y)]
+    refuse_hidden_noise(y, noise)
+    return []
 
 
 def _stray(y: Image) -> str:

@@ -18,7 +18,7 @@ _LARGEST = 255  # pixels per side of a kernel given by a formula
 _REACH = {"motion": 1.0, "gaussian": 6.0, "disk": 2.0}  # width of a kernel over its first number
 _BLURS = (
     "motion:LENGTH:ANGLE, gaussian:STD, disk:RADIUS, shake:SIZE, bicubic or area (with "
-    "--downsample) or a kernel file (.npy, .mat)"
+    "--downsample) or a kernel file (.npy, .mat), or estimated, as estimate:disk"
 )
 
 

@@ -35,6 +35,8 @@ def is_deep_tiff(file: BinaryIO) -> bool:
     import tifffile
 
     with _quietly(), tifffile.TiffFile(file) as tiff:
+        if not tiff.pages:
+            raise ValueError("it holds no picture: whatever wrote it did not finish")
         page = tiff.pages.first
         first = itertools.islice(tiff.pages, _PAGES)
         pages = [p for p in first if isinstance(p, tifffile.TiffPage) and not p.is_reduced]
@@ -77,6 +79,8 @@ def read_tiff(file: BinaryIO, most: int) -> tuple[NDArray[Any], int, Metadata]:
     import tifffile
 
     with _quietly(), tifffile.TiffFile(file) as tiff:
+        if not tiff.pages:
+            raise ValueError("it holds no picture: whatever wrote it did not finish")
         page = tiff.pages.first
         _check_deep(page)
         if page.imagewidth * page.imagelength > most:

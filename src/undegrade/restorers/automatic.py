@@ -15,6 +15,7 @@ from undegrade.restorers.variational import Variational
 
 _COLORS = (1, 3)  # channels that the learned method takes
 _DARK, _DIM = 1e-4, 0.8  # what white may become where it is not seen, and where it is
+_BACKGROUND = 0.25  # share of such entries: half of them where nothing else is in the picture
 _TRAINED = "the learned method was trained on blur, low resolution and missing pixels"
 
 # what docs/learned.md measured, by the weights that are taken
@@ -34,8 +35,8 @@ class Automatic:
     is, the noise is of a known kind, and the picture has 1 or 3 channels: see the tables in
     docs/learned.md. Behind a camera's response `RecurrentInference` is better too
     (docs/nonlinear.md), behind a square it is not: there the choice is yours. `choose` says which,
-    and why. Pictures unlike photographs (text, diagrams,
-    stars) may be better with `Variational`.
+    and why. Pictures unlike photographs (text, diagrams) may
+    be better with `Variational`, which is taken for stars on a background that was taken away.
     """
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
@@ -61,7 +62,18 @@ def _obstacle(measurement: Measurement) -> str:
     channels = operator.initial(measurement.y).shape[1]
     if channels not in _COLORS:
         return f"the learned method is for 1 or 3 channels, and there are {channels}"
+    if _mostly_background(measurement):
+        return "much of the picture is noise below zero, as of stars whose sky was taken away"
     return _unlike_training(measurement)
+
+
+def _mostly_background(measurement: Measurement) -> bool:
+    """Whether many entries are a little below zero: noise about a background of none.
+
+    The learned method keeps inside of the range of pictures, and adds light there.
+    """
+    deviations = measurement.y * measurement.precision.sqrt()
+    return bool(((deviations < 0) & (deviations > -3)).float().mean() > _BACKGROUND)
 
 
 def _unlike_training(measurement: Measurement) -> str:

@@ -23,6 +23,7 @@ from undegrade.operators.convolution import fast_size
 from undegrade.restorers.initial import complete, first_estimate
 
 _MORE_NOISE = (10.0, 100.0, 1e3, 1e4)  # times the noise that there is
+_LEAST = 1e-6  # power of a color component over that of the noise, where there is none of it
 
 
 @final
@@ -214,6 +215,7 @@ def _model(problem: Measurement, y: Tensor, x0: Image, margin: int) -> _Model:
     spectrum = torch.fft.rfft2(pixels, norm="ortho") if wraps else _windowed(pixels, grid)
     transfer = torch.fft.rfft2(kernel)
     power = image_spectrum(spectrum, transfer, variance, grid[1])
+    power = power.maximum(_LEAST * per_sample(variance, power))
     trusted = (precision > 0).to(y)
     return _Model(operator, trusted, variance, rotation, power, transfer, frame, grid)
 
