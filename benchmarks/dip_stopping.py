@@ -19,7 +19,7 @@ import torch
 import undegrade as ud
 from benchmarks import table
 from undegrade.files.tables import append_row, read_rows
-from undegrade.restorers.refitted import judged_best
+from undegrade.machines.refitted import judged_best
 
 FOLDER = table.DATA / "dip_stopping"
 RULES = ("variance", "held-out", "recorrupted")

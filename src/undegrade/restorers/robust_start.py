@@ -30,6 +30,10 @@ _NEW_VALUE = 1e-8  # share of them in a bin that had none
 # Scales of the error that a sound entry may be away, even where corruption is less likely still: an
 # error that is kept costs more than one sound entry in twelve, which their neighbors know too.
 _AWAY = 2.5
+# Of what the other channels of a pixel say: they are judged by the same rule, and full trust feeds
+# on itself. Letters over seven pictures at 1, ¾, ½ and 0: detailed ones lose up to 1.5 dB above ½,
+# smooth ones gain up to 2 dB.
+_ECHO = 0.5
 _SURE = 0.99  # beyond doubt, and so is a value that corruption hardly ever has, at any error
 _HARDLY = 0.005  # of the mean density of corruption
 
@@ -110,12 +114,12 @@ def _probability(y: Tensor, missed: Tensor, sound: Tensor) -> tuple[Tensor, Tens
 
 
 def _share(corrupted: Tensor) -> Tensor:
-    """What to expect of an entry from the other channels of its pixel: a line through all of them.
+    """What to expect of an entry from the other channels of its pixel, by a line through all.
 
     Overlays and dead columns corrupt whole pixels, impulses single entries: the slope says which.
     """
     mean = corrupted.flatten(1).mean(1)[:, None, None, None]
-    return mean + _coupling(corrupted) * (_others(corrupted) - mean)
+    return mean + _ECHO * _coupling(corrupted) * (_others(corrupted) - mean)
 
 
 def _coupling(corrupted: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ from undegrade.core.stopping import Stop, any_of, until
 from undegrade.learned.autocast_cell import Precision
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
+from undegrade.machines.refitted import fit_and_refit
 from undegrade.machines.skip_drawing import Fitted, skip_drawing
+from undegrade.machines.validated import recorrupt
 from undegrade.networks.skip import Padding
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.continued import solve_continued
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.refitted import fit_and_refit
-from undegrade.restorers.validated import recorrupt
 from undegrade.untrained.averaged import Averaged, AveragedState
 from undegrade.untrained.deep_image_prior import DeepImagePrior
 from undegrade.untrained.patience import Patience

@@ -12,7 +12,7 @@ from undegrade.core.image import PerSample
 from undegrade.core.measurement import Measurement
 from undegrade.core.solver import Observer, Record, Result
 from undegrade.core.stopping import State, Status, Stop, Verdict
-from undegrade.restorers.validated import hold_out
+from undegrade.machines.validated import hold_out
 from undegrade.untrained.patience import Patience
 
 HELD_OUT = "held-out"
