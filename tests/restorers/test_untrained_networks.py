@@ -165,3 +165,9 @@ def test_a_network_that_does_not_fit_is_refused_with_one_that_does(truth, monkey
     monkeypatch.setattr(skip_drawing, "free_bytes", lambda _: 1000)
     with pytest.raises(ValueError, match="no width would fit"):
         ud.UntrainedNetwork(widths=wide, iterations=1).restore(measured(truth))
+
+
+def test_of_a_small_picture_the_weights_are_what_does_not_fit(truth):
+    """129 GB for one layer, where the picture takes a few megabytes."""
+    with pytest.raises(ValueError, match=r"widths \(60000, 60000\) needs .* would fit"):
+        ud.UntrainedNetwork(widths=(60000, 60000), iterations=1).restore(measured(truth))
