@@ -1,13 +1,13 @@
 """Rows of figures: printed while they come, kept as CSV and Markdown in benchmarks/results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 import undegrade as ud
 from undegrade.files.codecs import SUFFIXES
-from undegrade.files.tables import write_rows
+from undegrade.files.tables import append_row, read_rows, write_rows
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"
@@ -24,6 +24,22 @@ def write(name: str, command: str, rows: Sequence[Row]) -> None:
     text = "\n".join([f"`{command}`", "", *lines, ""])
     (RESULTS / f"{name}.md").write_text(text)
     print(text, flush=True)
+
+
+def kept(name: str, key: Mapping[str, str], compute: Callable[[], Row]) -> dict[str, str]:
+    """The row of results/NAME.csv with this key; computed, added and printed if it is missing.
+
+    So a run that was interrupted goes on, and deleting the file starts anew.
+    """
+    path = RESULTS / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    known = read_rows(path) if path.exists() else []
+    found = next((row for row in known if key.items() <= row.items()), None)
+    if found is None:
+        found = {column: str(value) for column, value in {**key, **compute()}.items()}
+        append_row(path, found)
+        print(found, flush=True)
+    return found
 
 
 def mean(values: Sequence[float], digits: int = 2) -> float:

@@ -106,3 +106,14 @@ def test_analytic_deep_prior_1d_small(folder: Path, run: Run) -> None:
     assert page.count("ended lowest") == 2
     assert out.count("MAID") == 2
     assert "loss by lower iterations, integration" in page
+
+
+@pytest.mark.slow
+def test_analytic_deep_prior_2d_small(folder: Path, run: Run) -> None:
+    write_image("nessy.png", scene(120, 90))
+    status, out, _ = run("reproduce analytic-deep-prior-2d --images . -o out --budget 0.9")
+    assert status == 0
+    page = (folder / "out" / "report.html").read_text("utf-8")
+    assert "The kernel known, ADP-β ends" in page
+    assert out.count("ADP-β by IFT") >= 2
+    assert "PSNR by upper step, nessy ADP-β by LISTA" in page

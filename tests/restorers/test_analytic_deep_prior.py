@@ -5,6 +5,7 @@ import torch
 
 import undegrade as ud
 from tests.kernels.test_estimate import scene
+from undegrade.evaluation.section import kernel_kept_in_words
 from undegrade.kernels.position import center_of_mass, positioned
 from undegrade.restorers.blur_of import blur_of
 
@@ -41,7 +42,29 @@ def test_a_kernel_that_is_too_short_is_lengthened():
     assert scores[2] > scores[1] > scores[0] + 1  # a third of the motion was missing
 
 
-def test_the_kernel_is_kept_as_it_must_be():
+def test_a_kernel_that_is_right_is_kept():
+    x, y = blurred(TRUE)
+    told = ud.Variational(weight=10.0).restore(measured(y, TRUE))
+    result = ud.AnalyticDeepPrior(weight=10.0).restore(measured(y, TRUE))
+    assert inner(result.x, x) > inner(told.x, x) - 0.1
+    assert result.kernel is not None
+    assert float((result.kernel - TRUE).abs().sum()) < 0.2
+    assert kernel_kept_in_words({"kernel changed": 0.0}) != ""
+    assert kernel_kept_in_words({"kernel changed": 0.1, "weight": 3.0}) == ""
+    assert kernel_kept_in_words({}) == ""
+
+
+def test_pictures_are_corrected_one_by_one():
+    _, y = blurred(TRUE)
+    method = ud.AnalyticDeepPrior(weight=10.0, iterations=5)
+    pair = torch.cat([y, y.flip(-1)])
+    together = method.restore(measured(pair, GIVEN)).kernel
+    alone = method.restore(measured(pair[1:], GIVEN)).kernel
+    assert together is not None and alone is not None
+    torch.testing.assert_close(together[1:], alone, atol=1e-3, rtol=0)
+
+
+def test_the_kernel_is_as_it_must_be():
     _, y = blurred(TRUE)
     result = ud.AnalyticDeepPrior(weight=10.0, iterations=5).restore(measured(y, GIVEN))
     assert result.kernel is not None

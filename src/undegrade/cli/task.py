@@ -27,7 +27,7 @@ from undegrade.degradations.flags import DegradationFlags
 from undegrade.degradations.kernel_doubt import kernel_doubt
 from undegrade.degradations.noise_doubt import refuse_hidden_noise
 from undegrade.evaluation.restoration import Restoration, evaluate
-from undegrade.evaluation.section import level_found, misfit_in_words
+from undegrade.evaluation.section import kernel_kept_in_words, level_found, misfit_in_words
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
 from undegrade.likelihoods.impulses import stray
@@ -114,6 +114,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             restoration = evaluate(name, lasting, there, truth, observe, task.call)
         if restoration.status is Status.DIVERGED:
             raise ValueError(f"{source.path} is not restored; {restoration.status.value}")
+        notes_after = misfit_in_words(restoration.misfit), kernel_kept_in_words(restoration.chosen)
         yield Done(
             source=source,
             picture=picture,
@@ -123,7 +124,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
             settings=vars(restorer),
             restoration=restoration,
             reason=reason,
-            notes=tuple(n for n in (*notes, misfit_in_words(restoration.misfit)) if n),
+            notes=tuple(n for n in (*notes, *notes_after) if n),
             along=_along(task, source, restoration.iterations),
         )
 

@@ -1,5 +1,6 @@
 """One degraded picture and what was made of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -102,6 +103,16 @@ def misfit_in_words(misfit: float | None) -> str:
     return (
         f"the picture does not fit this degradation and this noise: what is left unexplained is "
         f"{misfit:.1f} times the noise"
+    )
+
+
+def kernel_kept_in_words(chosen: Mapping[str, float]) -> str:
+    """What to say of a result whose method was to correct the kernel, and kept it."""
+    if chosen.get("kernel changed", 1.0) > 0:
+        return ""
+    return (
+        "the kernel that was given is kept: no correction of it leaves clearly less structure in "
+        "what the restored picture does not explain"
     )
 
 

@@ -19,7 +19,8 @@ from undegrade.bilevel.problem import Bilevel
 from undegrade.bilevel.warm_started import WarmStarted
 from undegrade.core.objective import Fidelity, Objective
 from undegrade.core.solver import Solver, solve
-from undegrade.core.stopping import State, until
+from undegrade.core.stopping import until
+from undegrade.experiments.counted import counted
 from undegrade.experiments.experiment import Outcome, Piece, Row
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.dense import Dense
@@ -100,14 +101,14 @@ def descended(way: Way, A: Tensor, y: Tensor) -> list[Point]:
 
     Everything that is done once in a process is done before the clock starts.
     """
-    counted = _Counted(way.lower)
-    loss, start = _problem(way, counted, A, y), A[None] / A.abs().max()
+    lower = counted(way.lower)
+    loss, start = _problem(way, lower, A, y), A[None] / A.abs().max()
     loss.value_and_grad(start)
-    counted.steps, began, points = 0, time.process_time(), list[Point]()
+    lower.steps, began, points = 0, time.process_time(), list[Point]()
 
     def look(iteration: int, state: Any) -> Mapping[str, Tensor]:
         del iteration
-        points.append(Point(time.process_time() - began, float(state.value), counted.steps))
+        points.append(Point(time.process_time() - began, float(state.value), lower.steps))
         return {}
 
     solve(way.upper, loss, start, stop=until(iterations=way.iterations, residual=1e-9),
@@ -133,20 +134,6 @@ def _problem(way: Way, lower: Any, A: Tensor, y: Tensor) -> Objective[Bilevel, T
         precondition=inverse_hessian if way.lower == ActiveSet() else None,
     )
     return Objective(Bilevel(Fidelity(Dense(A), Gaussian(1.0), y), level, way.how), Tikhonov(), 0.0)
-
-
-class _Counted:
-    """A lower solver that counts its steps."""
-
-    def __init__(self, solver: Solver[Any, Any]) -> None:
-        self.solver, self.steps = solver, 0
-
-    def init(self, problem: Any, x0: Tensor, near: State | None = None) -> Any:
-        return self.solver.init(problem, x0, near)
-
-    def step(self, problem: Any, state: Any) -> Any:
-        self.steps += 1
-        return self.solver.step(problem, state)
 
 
 @final

@@ -19,7 +19,7 @@ _REPEATED = 2.6
 # log S(f) = c₀ + c₁ log f + angular waves. A photograph has c₁ = −2.2 ± 0.35 and prefers some
 # directions (edges of buildings, horizons): spread of every coefficient over photographs.
 _SLOPE = -2.2
-_SPREAD = (1e3, 0.35, 0.5, 0.5, 0.4, 0.4, 0.2, 0.2)
+_SPREAD = (math.inf, 0.35, 0.5, 0.5, 0.4, 0.4, 0.2, 0.2)
 
 
 class KernelEvidence(NamedTuple):
@@ -111,6 +111,13 @@ def patch_side(y: Tensor, largest: int) -> int:
     return side
 
 
+def room_for(y: Tensor, kernel: Tensor) -> int:
+    """Pixels by which a kernel may grow on each side: 2 and a fourth of it, where patches allow."""
+    side = max(kernel.shape[-2:])
+    most = 2 ** int(math.log2(max(min(y.shape[-2:]) / 2, _LEAST_PATCH)))
+    return max(0, min(2 + math.ceil(side / 4), (most - side) // 2))
+
+
 def _window(side: int) -> Tensor:
     """Hann's, of unit energy: white noise of variance N has the periodogram N."""
     line = torch.hann_window(side, periodic=False, dtype=torch.float64)
@@ -178,6 +185,7 @@ class Spectra:
         self.waves, self.times = _waves(side), _times(side) * len(power) / _REPEATED
         self.pairs = (self.waves[:, :, None] * self.waves[:, None, :]).flatten(1)
         self.mean, self.spread = power.mean(0), torch.tensor(_SPREAD, dtype=torch.float64)
+        self.inverse = self.spread**-2
         self.usual = torch.zeros_like(self.spread)
         self.usual[1] = _SLOPE
         correlation = torch.fft.irfft(torch.fft.rfft(_window(side), 2 * side).abs().square())
@@ -213,6 +221,18 @@ class Spectra:
         m = self._model(c, seen)
         return (self.times * (m.log() + self.mean / m)).sum(1) + self._penalty(c)
 
+    def slope(self, c: Tensor, seen: Tensor) -> Float[Tensor, "k 8"]:
+        """Of the loss in c."""
+        m = self._model(c, seen)
+        along = self.times * (1 - self.noise / m) * (1 - self.mean / m)
+        return along @ self.waves + (c - self.usual) * self.inverse
+
+    def curvature(self, c: Tensor, seen: Tensor) -> Float[Tensor, "k 8 8"]:
+        """The Hessian of the loss in c."""
+        m = self._model(c, seen)
+        noise, observed = self.noise / m, self.mean / m
+        return self._curved(self.times * (1 - noise) * (observed + noise - 2 * observed * noise))
+
     def evidence(self, c: Tensor, seen: Tensor) -> KernelEvidence:
         """With every patch by itself."""
         m = self._model(c, seen)
@@ -232,15 +252,17 @@ class Spectra:
 
     def _penalty(self, c: Tensor) -> Tensor:
         """How unusual a spectrum is."""
-        return 0.5 * ((c - self.usual) / self.spread).square()[:, 1:].sum(1)
+        return 0.5 * ((c - self.usual).square() * self.inverse).sum(1)
 
     def _step(self, c: Tensor, seen: Tensor, damping: Tensor) -> Tensor:
         """At most 1.5 in every coefficient."""
         m = self._model(c, seen)
-        share, inverse = 1 - self.noise / m, self.spread**-2
-        slope = (self.times * share * (self.mean / m - 1)) @ self.waves - (c - self.usual) * inverse
-        curve = ((self.times * share.square()) @ self.pairs).unflatten(1, (-1, len(inverse)))
-        curve = curve + torch.diag(inverse)
+        curve = self._curved(self.times * (1 - self.noise / m).square())
         damped = curve + damping * torch.diag_embed(curve.diagonal(0, 1, 2))
-        step = torch.linalg.solve(damped, slope)
+        step = torch.linalg.solve(damped, -self.slope(c, seen))
         return step / (step.abs().amax(1, keepdim=True) / 1.5).clamp(min=1)
+
+    def _curved(self, weights: Float[Tensor, "k f"]) -> Float[Tensor, "k 8 8"]:
+        """Σ over frequencies of weight · waves wavesᵀ, and the penalty's."""
+        curve = (weights @ self.pairs).unflatten(1, (-1, len(self.inverse)))
+        return curve + torch.diag(self.inverse)

@@ -75,9 +75,5 @@ def _least(spectra: Spectra, kernel: Tensor) -> Tensor:
 
 def _newton(spectra: Spectra, c: Tensor, seen: Tensor) -> Tensor:
     """Hessian⁻¹ times the slope, both in the spectrum; the Hessian is constant to autograd."""
-
-    def loss(at: Tensor) -> Tensor:
-        return spectra.loss(at, seen)[0]
-
-    curve = torch.func.hessian(loss)(c)[0, :, 0].detach()
-    return torch.linalg.solve(curve, torch.func.grad(loss)(c)[0])[None]
+    curve = spectra.curvature(c, seen).detach()
+    return torch.linalg.solve(curve, spectra.slope(c, seen))

@@ -11,7 +11,7 @@ from torch.nn import functional
 Position = Literal["center", "given"]
 """The middle entry of a kernel: its center of mass, or the entry that was given."""
 
-_NOTHING = 1e-3  # of a kernel's sum: rows and columns with less at its rim are taken off
+_NOTHING = 1e-4  # of a kernel's sum: rows and columns with less at its rim are taken off
 
 
 def positioned(kernel: Float[Tensor, "b c kh kw"], position: Position, margin: int) -> Tensor:
@@ -29,7 +29,7 @@ def positioned(kernel: Float[Tensor, "b c kh kw"], position: Position, margin: i
         kernel = functional.pad(kernel, (far, far, far, far))
         for dim in (-2, -1):
             kernel = _shifted(kernel, -center_of_mass(kernel, dim), dim)
-        kernel = _trimmed(kernel)
+        kernel = trimmed(kernel)
     return functional.pad(kernel, (margin, margin, margin, margin))
 
 
@@ -52,7 +52,8 @@ def _shifted_one(kernel: Tensor, by: float, dim: int) -> Tensor:
     return (1 - part) * kernel.roll(whole, dim) + part * kernel.roll(whole + 1, dim)
 
 
-def _trimmed(kernel: Tensor) -> Tensor:
+def trimmed(kernel: Float[Tensor, "b c kh kw"]) -> Tensor:
+    """Without a rim that is as good as empty, the middle in place."""
     for dim in (-2, -1):
         n = kernel.shape[dim]
         line = kernel.abs().sum((1, -1 if dim == -2 else -2))
@@ -60,3 +61,8 @@ def _trimmed(kernel: Tensor) -> Tensor:
         reach = int((filled.nonzero() - n // 2).abs().max())
         kernel = kernel.narrow(dim, n // 2 - reach, 2 * reach + 1)
     return kernel.contiguous()
+
+
+def unit_sum(kernel: Tensor) -> Tensor:
+    """Every channel divided by its sum."""
+    return kernel / kernel.sum((-2, -1), keepdim=True)

@@ -1,9 +1,10 @@
 """Deblurring that learns the kernel from the very picture that it restores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, NamedTuple, final
 
+import torch
 from torch import Tensor
 
 from undegrade.bilevel.hypergradient import Hypergradient, Implicit, Unrolled
@@ -20,8 +21,11 @@ from undegrade.core.ranges import COUNT, POSITIVE, Range, check_ranges
 from undegrade.core.reparametrized import Reparametrized
 from undegrade.core.solver import Observer, Record, Result, Solver, solve
 from undegrade.core.stopping import until
+from undegrade.kernels.deformation import MOVED, Deformation, first_guesses
+from undegrade.kernels.evidence import room_for
 from undegrade.kernels.negative_log_evidence import NegativeLogEvidence
-from undegrade.kernels.position import Position, positioned
+from undegrade.kernels.position import Position, positioned, trimmed, unit_sum
+from undegrade.kernels.residual_color import whitest
 from undegrade.operators.blur import Blur
 from undegrade.operators.padding import Boundary
 from undegrade.parametrizations.pointwise import Affine
@@ -45,6 +49,7 @@ _LAYERS = 50  # unrolled iterations, as published
 _PIXEL = 1.0  # weight of ½‖x‖² in nats, for MAID: a photograph's pixels are smaller than 1
 _MEMORY = 10  # steps that L-BFGS remembers: kernels are small
 _SETTLED = 1e-9  # of the loss that a step may still promise: kernels are a small part of it
+_COMPARED = until(iterations=200, residual=1e-5, every=5)
 _LOWER = until(iterations=500, residual=1e-7)  # a solution to about 0.01 dB
 
 
@@ -55,7 +60,10 @@ class AnalyticDeepPrior:
 
     min over B of upper(B) + β·S(B − A), x(B) = argminₓ −log p(y | B x) + weight · TV(x), with S
     the Sobolev distance of kernels. With `evidence` (semi-blind) the upper loss is −log p(y | B),
-    the picture integrated out; the result is that of `Variational` with the kernel that was found.
+    the picture integrated out, and B a stretched, turned and blurred A (`Deformation`) without β.
+    What that finds, parts of it, and A are compared by the structure of the residual that each one
+    leaves (`residual_color`): A is kept where no other is clearly whiter. The result is that of
+    `Variational` with the kernel that was taken.
     With `measurement` it is −log p(y | A x(B)), the analytic deep prior as published: A is
     believed, and B departs from it only to undo the bias of total variation, which gains little
     where A is right and nothing where it is wrong (docs/bilevel.md).
@@ -67,18 +75,17 @@ class AnalyticDeepPrior:
         first-order method for bilevel optimization (2025).
 
     Good values:
-        the defaults for a kernel that is wrong by a pixel or two. A larger beta keeps it closer to
-        what was given. position given where the kernel was measured and is not symmetric.
+        the defaults. position given where the kernel was measured and is not symmetric.
 
     Arguments:
         upper: evidence for a kernel that is nearly right, measurement for the published form.
-        beta: β, in nats per squared entry of a kernel of sum 1.
+        beta: β of the published form, in nats per squared entry of a kernel of sum 1.
         weight: λ of total variation; without one, it is chosen from the noise level.
         solver: of the published form: ift (implicit gradients, L-BFGS), lista (50 unrolled
             iterations, gradient descent) or maid (accuracies adapted, error bounded).
-        constrained: whether the kernel is kept non-negative and of sum 1.
+        constrained: of the published form: whether the kernel is kept non-negative and of sum 1,
+            as a shape always is.
         per_channel: whether every color has a kernel of its own.
-        margin: pixels by which the kernel may grow on each side.
         position: where the middle of a kernel is: at its center of mass, which a picture does not
             tell, or as given.
         iterations: most outer iterations.
@@ -93,7 +100,6 @@ class AnalyticDeepPrior:
     solver: Through = "ift"
     constrained: bool = True
     per_channel: bool = False
-    margin: Annotated[int, Range(0, 1000)] = 2
     position: Position = "center"
     iterations: Annotated[int, COUNT] = 40
 
@@ -110,7 +116,7 @@ class AnalyticDeepPrior:
         channels = x0.shape[1] if self.per_channel else 1
         kernels = given.psf.mean(1, keepdim=True) if channels == 1 else given.psf
         wide = kernels.expand(len(x0), channels, -1, -1)
-        start = positioned(wide, self.position, self.margin)
+        start = positioned(wide, self.position, 0)
         return self._semi_blind(measurement, start, given.boundary, observe)
 
     def choose(self, measurement: Measurement) -> Choice | None:
@@ -133,28 +139,52 @@ class AnalyticDeepPrior:
         boundary: Boundary,
         observe: Sequence[Observer],
     ) -> Result[Any]:
-        """The kernel of the most evidence, and total variation with it."""
-        y, free = measurement.y, self._parametrization
-        std = measurement.likelihood.noise.precision(y).flatten(1).mean(1).rsqrt()
-        shape = start.shape[1], start.shape[2], start.shape[3]
-        evidence = Reparametrized(NegativeLogEvidence(y, std, shape), free)
-        stop = until(iterations=self.iterations, residual=_SETTLED)
-        found = solve(
-            LBFGS(memory=_MEMORY),
-            self._penalized(evidence, start),
-            free.latent(start),
-            stop=stop,
-            observe=(_loss,),
-        )
-        blur = Blur(free.image(found.x), boundary)
+        """Kernels that the evidence proposes, the whitest of them, and total variation with it."""
+        found, proposed = self._shapes(measurement, start)
+        kernel = whitest(proposed, self._compared(measurement, proposed[1], boundary))
+        blur = Blur(unit_sum(trimmed(kernel)), boundary)
         variational = Variational(weight=self.weight)
         result = variational.restore(replace(measurement, operator=blur), observe=observe)
         return replace(
             result,
             kernel=blur.psf,
             trace=(*found.trace, *_later(result.trace, found)),
-            chosen={**result.chosen, **_moved(blur, start)},
+            chosen={**result.chosen, **_moved(kernel, proposed[0])},
         )
+
+    def _shapes(self, measurement: Measurement, start: Tensor) -> tuple[Result[Any], list[Tensor]]:
+        """The kernel stretched, turned and blurred; also half as much, and less blurred."""
+        y, room = measurement.y, room_for(measurement.y, start)
+        free = Deformation(start.double(), room)
+        evidence = Reparametrized(_evidence(measurement, free.image(free.latent(start))), free)
+        objective = Objective(evidence, Tikhonov(), 1.0)
+        guesses = first_guesses(free.kernel)[:, None].expand(-1, len(y), -1)
+        losses = torch.stack([objective(guess) for guess in guesses])
+        best = guesses[losses.argmin(0), torch.arange(len(y), device=y.device)]
+        stop = until(iterations=self.iterations, residual=_SETTLED)
+        found = solve(LBFGS(memory=_MEMORY), objective, best, stop=stop, observe=(_loss,))
+        moved = torch.tensor(MOVED).to(found.x)
+        shares = (0.0 * moved, moved + 0.5 * (1 - moved), moved, torch.ones_like(moved), 0.5)
+        return found, [free.image(share * found.x).to(start) for share in shares]
+
+    def _compared(
+        self, measurement: Measurement, kernel: Tensor, boundary: Boundary
+    ) -> Callable[[Tensor, float], Tensor]:
+        """(kernel, times) ↦ the residual, with so many times the weight that suits a kernel."""
+
+        def blurred(kernel: Tensor) -> tuple[Measurement, Image]:
+            changed = replace(measurement, operator=Blur(kernel, boundary))
+            return changed, first_estimate(changed)
+
+        weight = self._plain.choose_weight(*blurred(kernel))
+
+        def left(kernel: Tensor, times: float) -> Tensor:
+            m, x0 = blurred(kernel)
+            objective = self._plain.objective(m, times * weight)
+            x = solve(LBFGS(memory=1), objective, x0, stop=_COMPARED).x
+            return (m.operator(x) - m.y) * m.precision.sqrt()
+
+        return left
 
     def _published(
         self, measurement: Measurement, given: Blur, x0: Image, observe: Sequence[Observer]
@@ -179,7 +209,7 @@ class AnalyticDeepPrior:
         found = solve(how.upper, self._penalized(loss, start), latent, stop=stop, observe=watch)
         blur = Blur(free.image(found.x), given.boundary)
         x, _ = replace(lower, solver=_DESCENT).solve(found.x, found.state.lower)
-        chosen = {"weight": weight, **_moved(blur, start)}
+        chosen = {"weight": weight, **_moved(blur.psf, start)}
         return replace(found, x=x, x0=x0, kernel=blur.psf, chosen=chosen)
 
     @property
@@ -236,9 +266,16 @@ def _later(trace: Sequence[Record], before: Result[Any]) -> Iterator[Record]:
         yield replace(r, iteration=first + r.iteration, seconds=before.seconds + r.seconds)
 
 
-def _moved(blur: Blur, start: Tensor) -> Mapping[str, PerSample]:
-    """How much of the kernel lies elsewhere now, from 0 to 1."""
-    return {"kernel changed": 0.5 * (blur.psf - start).abs().flatten(1).sum(1) / start.shape[1]}
+def _evidence(measurement: Measurement, like: Tensor) -> NegativeLogEvidence:
+    """Of kernels of this shape."""
+    y = measurement.y
+    std = measurement.likelihood.noise.precision(y).flatten(1).mean(1).rsqrt()
+    return NegativeLogEvidence(y, std, (like.shape[1], like.shape[2], like.shape[3]))
+
+
+def _moved(kernel: Tensor, start: Tensor) -> Mapping[str, PerSample]:
+    """How much of the kernel lies elsewhere now, from 0 to 1; exactly 0 where it is kept."""
+    return {"kernel changed": 0.5 * (kernel - start).abs().flatten(1).sum(1) / start.shape[1]}
 
 
 def _does_nothing(blur: Blur) -> bool:
