@@ -6,17 +6,19 @@
 Nothing is told to the methods but what their name says: `mask-aware` take the entries that are
 exactly 0 or 1 as lost, which is nearly the truth for salt and pepper and useless for the others;
 `oracle median` is the best of three windows by the truth; `DIP-L1, oracle stop` is the best of all
-iterates by the truth, at the same widths. Pictures are cut to their center. For double
-over-parameterization the table has the learned start that it corrects, the last iterate, and the
-best one by the truth: the difference is what stopping early would be worth. Every row is kept as it
-is found, a run that is interrupted goes on from its checkpoint, and the same command goes on.
+iterates by the truth, at the same widths, of a run that ends by itself long after its peak.
+Pictures are cut to their center. For double over-parameterization the table has the learned start
+that it corrects, the last iterate, and the best one by the truth: the difference is what stopping
+early would be worth; `_curves.csv` has its PSNR over iterations and seconds, the start included.
+Every row is kept as it is found, a run that is interrupted goes on from its checkpoint, and the
+same command goes on.
 """
 
 import argparse
+import contextlib
 import io
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +31,8 @@ from undegrade.files.tables import append_row, read_rows
 
 Corrupt = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 _EVERY = 25  # iterations between two looks at the truth
+# A peak is passed after as many iterations again, and some more: the curve has no second one.
+_PASSED, _AT_LEAST = 0.5, 200
 
 
 def salt_and_pepper(fraction: float) -> Corrupt:
@@ -106,22 +110,69 @@ def peers(y: torch.Tensor, truth: torch.Tensor, kind: str) -> dict[str, float]:
     return scores | {"oracle median": max(table.score(median(y, n), truth) for n in (3, 5, 7))}
 
 
-def followed(method: Any, y: torch.Tensor, truth: torch.Tensor) -> tuple[list[float], float]:
-    """PSNR on the way, the last one last, and seconds."""
-    seen = list[float]()
+class _PeakIsPassedError(Exception):
+    pass
+
+
+def best_on_the_way(
+    asked: argparse.Namespace, y: torch.Tensor, truth: torch.Tensor
+) -> dict[str, str]:
+    """The best PSNR of DIP-L1, and at which of how many iterations: it ends long after its peak."""
+    scores = dict[int, float]()
 
     def watch(iteration: int, state: ud.State) -> dict[str, torch.Tensor]:
-        if iteration == 1 or iteration % _EVERY == 0:
-            seen.append(table.score(state.x, truth))
-            print(f"  {iteration:6d} {seen[-1]:.2f} dB", flush=True)
+        if iteration % _EVERY == 0:
+            scores[iteration] = table.score(state.x, truth)
+            if iteration >= (1 + _PASSED) * max(scores, key=scores.__getitem__) + _AT_LEAST:
+                raise _PeakIsPassedError
         return {}
 
-    method.checkpoint.parent.mkdir(exist_ok=True)
+    method = ud.UntrainedNetwork(
+        loss="laplace",
+        iterations=asked.competitor,
+        patience=asked.competitor,
+        stopping="variance",
+        widths=tuple(asked.widths),
+    )
+    with contextlib.suppress(_PeakIsPassedError):
+        method.restore(ud.Measurement(y), observe=(watch,))
+    at = max(scores, key=scores.__getitem__)
+    found = {"DIP-L1, oracle stop": f"{scores[at]:.2f}", "DIP-L1 at": f"{at} of {max(scores)}"}
+    print(found, flush=True)
+    return found
+
+
+def followed(
+    asked: argparse.Namespace, y: torch.Tensor, truth: torch.Tensor, name: str
+) -> tuple[list[table.Row], float]:
+    """PSNR on the way of double over-parameterization, and that of its last picture."""
     began = time.perf_counter()
+
+    def watch(iteration: int, state: ud.State) -> dict[str, torch.Tensor]:
+        if iteration != 1 and iteration % _EVERY:
+            return {}
+        print(f"  {iteration:6d} {table.score(state.x, truth):.2f} dB", flush=True)
+        return {
+            "PSNR": ud.psnr(state.x, truth),
+            "wall": y.new_tensor([time.perf_counter() - began]),
+        }
+
+    path = table.RESULTS / f"sparse_corruption-{asked.size}-{name.replace(' ', '_')}.checkpoint"
+    method = ud.RobustUntrainedNetwork(
+        iterations=asked.iterations, widths=tuple(asked.widths), checkpoint=path
+    )
     result = method.restore(ud.Measurement(y), observe=(watch,))
-    seen.append(table.score(result.state.x, truth))
-    method.checkpoint.unlink()
-    return seen, time.perf_counter() - began
+    path.unlink()
+    curve = [
+        {
+            "iteration": record.iteration,
+            "s": f"{float(record.values['wall']):.0f}",
+            "PSNR": f"{float(record.values['PSNR']):.2f}",
+        }
+        for record in result.trace
+        if "PSNR" in record.values
+    ]
+    return curve, table.score(result.state.x, truth)
 
 
 def measured(name: str, kind: str, asked: argparse.Namespace) -> dict[str, object]:
@@ -130,25 +181,21 @@ def measured(name: str, kind: str, asked: argparse.Namespace) -> dict[str, objec
     x = x[..., top : top + asked.size, left : left + asked.size].contiguous()
     y = KINDS[kind](x, torch.Generator().manual_seed(1))
     print(name, kind, flush=True)
-    settings: dict[str, Any] = {
-        "widths": tuple(asked.widths),
-        "checkpoint": table.RESULTS / f"sparse_corruption-{asked.size}-{name}-{kind[:5]}.pt",
-    }
-    scores = peers(y, x, kind)
-    if asked.competitor:
-        prior = ud.UntrainedNetwork(
-            loss="laplace", iterations=asked.competitor, patience=asked.competitor, **settings
-        )
-        scores["DIP-L1, oracle stop"] = max(followed(prior, y, x)[0])
-    method = ud.RobustUntrainedNetwork(iterations=asked.iterations, **settings)
-    seen, seconds = followed(method, y, x)
-    # the first picture is the start: a correction begins at 0
-    scores |= {"learned start": seen[0], "double over-parameterization": seen[-1]}
-    scores["its best iterate"] = max(seen)
-    rounded = {column: f"{score:.2f}" for column, score in scores.items()}
+    began = time.perf_counter()
+    curve, last = followed(asked, y, x, f"{name} {kind}")
+    seconds = time.perf_counter() - began
     size = f"{x.shape[2]}×{x.shape[3]}"
     head = {"picture": name, "pixels": size, "corruption": kind}
-    return {**head, **rounded, "iterations": asked.iterations, "s": f"{seconds:.0f}"}
+    for point in curve:
+        append_row(table.RESULTS / f"sparse_corruption_{asked.size}_curves.csv", head | dict(point))
+    scores = peers(y, x, kind)
+    # the first picture is the start: a correction begins at 0
+    scores |= {"learned start": float(str(curve[0]["PSNR"])), "double over-parameterization": last}
+    scores["its best iterate"] = max(last, *(float(str(point["PSNR"])) for point in curve))
+    rounded = {column: f"{score:.2f}" for column, score in scores.items()}
+    oracle = best_on_the_way(asked, y, x) if asked.competitor else {}
+    done = {"iterations": asked.iterations, "s": f"{seconds:.0f}"}
+    return {**head, **rounded, **oracle, **done}
 
 
 def main() -> None:

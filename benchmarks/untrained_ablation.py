@@ -30,7 +30,7 @@ Run = Callable[[ud.Measurement, Any], ud.Result[Any]]
 
 def prior(**changed: Any) -> Callable[[int], Run]:
     settings: dict[str, Any] = {"widths": _WIDTHS, "patience": 10**6, "precision": "float32"}
-    settings |= changed
+    settings |= {"stopping": "variance"} | changed
     return lambda count: (
         lambda m, look: ud.UntrainedNetwork(iterations=count, **settings).restore(
             m, observe=(look,)

@@ -110,6 +110,9 @@ from .likelihoods.sensor import Sensor as Sensor
 from .linear_algebra.least_squares import LeastSquares as LeastSquares
 from .machines.architecture import ARCHITECTURES as ARCHITECTURES
 from .machines.architecture import Architecture as Architecture
+from .machines.validated import Misfit as Misfit
+from .machines.validated import hold_out as hold_out
+from .machines.validated import recorrupt as recorrupt
 from .machines.weight_file import load_weights as load_weights
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
@@ -183,9 +186,6 @@ from .restorers.segmentation_file import segmentation_operator as segmentation_o
 from .restorers.synthesis import Synthesis as Synthesis
 from .restorers.synthesis import SynthesisState as SynthesisState
 from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
-from .restorers.validated import Misfit as Misfit
-from .restorers.validated import hold_out as hold_out
-from .restorers.validated import recorrupt as recorrupt
 from .restorers.variational import Variational as Variational
 from .restorers.wiener import Wiener as Wiener
 from .restorers.working_measurement import working_measurement as working_measurement

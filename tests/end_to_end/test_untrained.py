@@ -1,6 +1,8 @@
 """Methods that take long, on the command line: what they leave, and going on after Ctrl-C."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -11,6 +13,14 @@ from undegrade.cli import progress
 from undegrade.core.stopping import State
 from undegrade.evaluation import restoration
 from undegrade.files.picture import read_image
+
+
+class Plain(NamedTuple):
+    """A state that shows nothing but what every state does."""
+
+    x: torch.Tensor
+    residual: torch.Tensor
+
 
 SMALL = "--method double-overparametrization --start noise --widths 3 4 --iterations 8 --delay 30"
 
@@ -98,3 +108,22 @@ def test_the_line_of_progress_says_loss_variance_psnr_and_the_time_left() -> Non
     assert [word.split()[0] for word in words[1:3]] == ["loss", "variance"]
     assert words[3] == f"{float(ud.psnr(seen[1].x, x)):.2f} dB"
     assert words[4] == "3 min left"
+
+
+def test_the_time_of_the_start_does_not_count_as_that_of_an_iteration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred seconds until the first look, then ten for each of the others."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    clock, said = iter([100.0, 110.0, 120.0]), list[str]()
+    bar = progress.Bar(1)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(bar._rich, "update", lambda _, detail: said.append(detail))  # pyright: ignore
+    observe = bar.observer(iterations=10)
+    for iteration in (1, 2, 3):
+        observe(iteration, Plain(torch.zeros(1, 1, 2, 2), torch.ones(1)))
+    assert said == [
+        "iteration 1 of 10",
+        "iteration 2 of 10  80 s left",
+        "iteration 3 of 10  70 s left",
+    ]

@@ -9,6 +9,7 @@ import torch
 import undegrade as ud
 from undegrade.restorers import continued
 
+RAMP = torch.linspace(0, 1, 72).reshape(1, 1, 9, 8)  # takes every iteration that there is
 Y = torch.rand(1, 1, 9, 8, generator=torch.Generator().manual_seed(0))
 
 
@@ -98,3 +99,30 @@ def test_more_iterations_go_on_where_fewer_ended(tmp_path):
     method(path, iterations=5).restore(measured())
     more = method(path, iterations=8).restore(measured())
     assert torch.equal(more.x, method(None, iterations=8).restore(measured()).x)
+
+
+@pytest.mark.parametrize("at", [5, 11])
+def test_two_fits_go_on_to_the_same_bits_from_either(tmp_path: Path, at: int) -> None:
+    """Interrupted in the fit that is judged, which has 9 iterations, and in that of all entries."""
+    path = tmp_path / "run.checkpoint"
+    prior = ud.UntrainedNetwork(widths=(3, 4), iterations=9, checkpoint=path)
+    with pytest.raises(KeyboardInterrupt):
+        prior.restore(measured(RAMP), observe=interrupting(at))
+    assert (tmp_path / "run.checkpoint.whole").exists() == (at > 9)
+    rest = prior.restore(measured(RAMP))
+    whole = replace(prior, checkpoint=None).restore(measured(RAMP))
+    assert torch.equal(rest.x, whole.x)
+    assert rest.iterations == whole.iterations
+    assert [r.iteration for r in rest.trace] == [*range(1, 1 + max(whole.iterations))]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_second_fit_without_its_first_one_is_nothing(tmp_path: Path) -> None:
+    """What is left of other settings does not come in the way of a run that begins anew."""
+    path = tmp_path / "run.checkpoint"
+    prior = ud.UntrainedNetwork(widths=(3, 4), iterations=9, checkpoint=path)
+    with pytest.raises(KeyboardInterrupt):
+        prior.restore(measured(RAMP), observe=interrupting(11))
+    path.unlink()
+    other = replace(prior, seed=3).restore(measured(RAMP))
+    assert torch.equal(other.x, replace(prior, seed=3, checkpoint=None).restore(measured(RAMP)).x)

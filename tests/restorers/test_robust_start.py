@@ -1,7 +1,9 @@
 """The learned start: gross errors of unknown place, value and fraction."""
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 from skimage import data
 
 import undegrade as ud
@@ -28,6 +30,25 @@ def test_random_values_go(truth: torch.Tensor) -> None:
     y = torch.where(where, torch.rand(truth.shape, generator=draw), truth)
     start = robust_start(ud.Measurement(y))
     assert float(ud.psnr(start, truth)) > float(ud.psnr(y, truth)) + 10
+
+
+def test_letters_go_because_they_cover_whole_pixels(truth: torch.Tensor) -> None:
+    page = Image.new("L", (64, 64))
+    for row in (4, 24, 44):
+        ImageDraw.Draw(page).text((4, row), "overlay letters", fill=255)
+    ink = torch.from_numpy(np.asarray(page).copy()).float() / 255
+    y = truth + ink * (0.9 - truth)
+    start = robust_start(ud.Measurement(y))
+    assert float(ud.psnr(start, truth)) > float(ud.psnr(y, truth)) + 8
+
+
+def test_a_sample_is_judged_as_if_it_were_alone(truth: torch.Tensor) -> None:
+    """Also where one of two has whole pixels corrupted and the other single entries."""
+    y = torch.cat([damaged(truth, kind) for kind in ("dead columns", "random values")])
+    both = robust_start(ud.Measurement(y))
+    for k in (0, 1):
+        alone = robust_start(ud.Measurement(y[k : k + 1]))
+        torch.testing.assert_close(both[k : k + 1], alone, atol=0.02, rtol=0)
 
 
 def damaged(truth: torch.Tensor, kind: str) -> torch.Tensor:

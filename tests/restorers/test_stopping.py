@@ -77,16 +77,13 @@ def _measured() -> tuple[Tensor, ud.Measurement]:
     return x, ud.Measurement(y, ud.Identity(), eta)
 
 
-@pytest.mark.parametrize("split", [ud.hold_out, ud.recorrupt])
-def test_the_misfit_is_the_error_plus_a_constant(split: Any) -> None:
+def test_the_misfit_is_the_error_plus_a_constant() -> None:
     """Of estimates that see nothing but what is fitted, here that itself, drawn to the mean."""
     x, measurement = _measured()
-    fitted, misfit = split(measurement, 0.4)
+    fitted, misfit = ud.recorrupt(measurement, 0.4)
     errors, misfits = [], []
     for share in (0.0, 0.5, 1.0):
         estimate = (1 - share) * fitted.y + share * 0.5
-        if split is ud.hold_out:  # what is held out is predicted by a constant and the truth
-            estimate = (1 - share) * x + share * 0.5
         state = Shown(estimate, torch.zeros(2))
         errors.append((estimate - x).square().flatten(1).mean(1))
         misfits.append(misfit(0, state))
@@ -94,6 +91,29 @@ def test_the_misfit_is_the_error_plus_a_constant(split: Any) -> None:
         torch.testing.assert_close(
             misfits[k] - misfits[0], errors[k] - errors[0], atol=6e-3, rtol=0.1
         )
+
+
+def test_clipped_noise_and_impulses_do_not_draw_the_held_out_misfit_off_the_truth() -> None:
+    """Their mean is not the truth, and squares would be least there; their median is."""
+    x = torch.full((1, 3, 60, 60), 0.9)
+    y = ud.Gaussian(0.3).sample(x, torch.Generator().manual_seed(3)).clamp(0, 1)
+    pepper = torch.rand(x.shape, generator=torch.Generator().manual_seed(4)) < 0.1
+    y = torch.where(pepper, 0.0, y)
+    _, misfit = ud.hold_out(ud.Measurement(y), 0.5)
+    away = {
+        level: float(misfit(0, Shown(torch.full_like(y, level), torch.zeros(1))))
+        for level in (float(y.mean()), 0.85, 0.95, 1.0)
+    }
+    assert min(away, key=away.__getitem__) == 0.85
+    assert float(y.mean()) < 0.75
+
+
+def test_as_many_entries_are_held_out_as_make_a_steady_score() -> None:
+    shares = []
+    for side in (16, 64, 96, 400):
+        _, misfit = ud.hold_out(ud.Measurement(torch.rand(1, 3, side, side), ud.Identity()))
+        shares.append(float(misfit.where.mean()))
+    assert shares == pytest.approx([0.2, 0.2, 2500 / (3 * 96**2), 0.05], abs=0.02)
 
 
 def test_what_is_held_out_is_not_fitted() -> None:

@@ -68,7 +68,9 @@ def test_it_stops_where_the_pictures_vary_least_and_keeps_that_one(truth):
         drawn.append(state.inner.x)
         return {}
 
-    method = ud.UntrainedNetwork(widths=THIN, iterations=600, window=30, patience=60)
+    method = ud.UntrainedNetwork(
+        widths=THIN, iterations=600, stopping="variance", window=30, patience=60
+    )
     result = method.restore(measured(y), observe=(observe,))
     last = [torch.stack(drawn[k - 30 : k]) for k in range(30, len(drawn) + 1)]
     variance = [float(pictures.var(0, correction=0).mean()) for pictures in last]
@@ -87,6 +89,26 @@ def test_what_is_held_out_judges_pictures_that_have_not_seen_it(truth, stopping)
     method = ud.UntrainedNetwork(widths=THIN, iterations=150, stopping=stopping, patience=100)
     result = method.restore(ud.Measurement(y, ud.Identity(), eta))
     assert float(ud.psnr(result.x, truth)) > float(ud.psnr(y, truth)) + 5
+
+
+def test_all_is_fitted_for_as_long_as_what_was_held_out_says(truth):
+    """Each of two samples for its own number of iterations; the mean of both fits is kept."""
+    y = torch.cat(
+        [ud.Gaussian(s).sample(truth, torch.Generator().manual_seed(8)) for s in (0.02, 0.3)]
+    )
+    method = ud.UntrainedNetwork(widths=THIN, iterations=80, patience=80)
+    result = method.restore(measured(y))
+    judged = torch.stack([r.values["held-out"] for r in result.trace if "held-out" in r.values])
+    counts = (judged.argmin(0) + 1).tolist()
+    assert counts[0] > counts[1]
+    assert result.iterations == tuple(80 + n for n in counts)
+    for k, n in enumerate(counts):
+        rest, misfit = ud.hold_out(measured(y[k : k + 1]))
+        assert misfit.power == 1
+        fixed = replace(method, stopping="variance", iterations=n, window=1000)
+        parts = [fixed.restore(m).state.x for m in (measured(y[k : k + 1]), rest)]
+        # bits that differ between a batch and its members grow
+        torch.testing.assert_close(result.x[k], (parts[0] + parts[1])[0] / 2, atol=0.03, rtol=0)
 
 
 def test_diminishing_steps_diminish(truth):
@@ -143,3 +165,9 @@ def test_a_network_that_does_not_fit_is_refused_with_one_that_does(truth, monkey
     monkeypatch.setattr(skip_drawing, "free_bytes", lambda _: 1000)
     with pytest.raises(ValueError, match="no width would fit"):
         ud.UntrainedNetwork(widths=wide, iterations=1).restore(measured(truth))
+
+
+def test_of_a_small_picture_the_weights_are_what_does_not_fit(truth):
+    """129 GB for one layer, where the picture takes a few megabytes."""
+    with pytest.raises(ValueError, match=r"widths \(60000, 60000\) needs .* would fit"):
+        ud.UntrainedNetwork(widths=(60000, 60000), iterations=1).restore(measured(truth))

@@ -76,13 +76,17 @@ class Bar:
             iterations: most that there will be, where a method says so: the time left is for these.
             truth: what PSNR is against.
         """
-        began, first, shown = time.monotonic(), 0, -_EVERY
+        # a start may take as long as a hundred iterations, and a run that is continued begins late
+        first: tuple[int, float] | None = None
+        shown = -_EVERY
 
         def observe(iteration: int, state: State) -> Mapping[str, PerSample]:
             nonlocal first, shown
-            first, now = first or iteration - 1, time.monotonic() - began
+            now = time.monotonic()
+            first = first or (iteration, now)
             if now - shown >= _EVERY and not self._rich.disable:
-                each = now / (iteration - first)  # a run that is continued begins late
+                steps = iteration - first[0]
+                each = (now - first[1]) / steps if steps else None
                 said = words(iteration, state, iterations, each, truth)
                 self._rich.update(self._task, detail="  ".join(said))
                 shown = now
@@ -92,15 +96,18 @@ class Bar:
 
 
 def words(
-    iteration: int, state: State, iterations: int | None, each: float, truth: Image | None
+    iteration: int, state: State, iterations: int | None, each: float | None, truth: Image | None
 ) -> Iterator[str]:
-    """What the line says: iteration, loss and variance where they mean something, PSNR, time."""
+    """What the line says: iteration, loss and variance where they mean something, PSNR, time.
+
+    `each` is the seconds that an iteration takes, None where that is not known yet.
+    """
     yield f"iteration {iteration}" + ("" if iterations is None else f" of {iterations}")
     if isinstance(state, AveragedState):
         for name, value in watched(iteration, state).items():
             yield f"{name} {float(value[0]):.3g}"
     if truth is not None and truth.shape == state.x.shape:
         yield f"{float(psnr(state.x, truth)[0]):.2f} dB"
-    if iterations is not None:
+    if iterations is not None and each is not None:
         left = each * max(iterations - iteration, 0)
         yield f"{left:.0f} s left" if left < 120 else f"{left / 60:.0f} min left"

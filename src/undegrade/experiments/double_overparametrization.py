@@ -109,6 +109,7 @@ def _methods(size: _Size, checkpoint: Path | None) -> dict[str, Any]:
         widths=size.widths,
         iterations=size.iterations,
         patience=size.iterations,
+        stopping="variance",  # never before the end: of a table of last and best iterates
         precision="auto",
         checkpoint=checkpoint,
     )

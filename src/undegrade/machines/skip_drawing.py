@@ -19,6 +19,8 @@ _CHANNELS, _SKIP = 16, 4  # of the code, and of each skip connection
 # Copies that a layer's output makes of itself until the backward pass has used it, by count:
 # the convolution's, the normalized one, and what the backward pass holds beside them.
 _COPIES = 3
+_TAPS = 9  # of a kernel
+_MOMENTS = 7  # tensors as large as the weights: they, their gradient and its two means, old and new
 _LIVE_SHARE = 0.9  # of the free memory: the rest of the program wants some too
 
 
@@ -64,12 +66,15 @@ def skip_drawing(
 
 def bytes_needed(like: Image, widths: Sequence[int]) -> int:
     """About what one iteration takes at once: every layer's output is kept for its gradient."""
-    per_pixel, below = 0.0, [*widths[1:], widths[-1]]
-    for level, (width, rise) in enumerate(zip(widths, below, strict=True)):
+    per_pixel, weights, below = 0.0, 0, [*widths[1:], widths[-1]]
+    enter = [_CHANNELS, *widths[:-1]]
+    for level, (comes, width, rise) in enumerate(zip(enter, widths, below, strict=True)):
         here = 2 * _SKIP + rise + 2 * width  # skip, the two joined, and the two layers up
         per_pixel += (here + width / 2) / 4**level  # the two layers down have a quarter of it
-    pixels = len(like) * like.shape[2] * like.shape[3]
-    return round(_COPIES * (_CHANNELS + per_pixel) * pixels * like.element_size())
+        weights += width * (_TAPS * (comes + width + rise + _SKIP) + width)
+    pixels = like.shape[2] * like.shape[3]
+    once = _COPIES * (_CHANNELS + per_pixel) * pixels + _MOMENTS * weights
+    return round(len(like) * once * like.element_size())
 
 
 def free_bytes(like: Image) -> int:

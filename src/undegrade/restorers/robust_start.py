@@ -30,6 +30,10 @@ _NEW_VALUE = 1e-8  # share of them in a bin that had none
 # Scales of the error that a sound entry may be away, even where corruption is less likely still: an
 # error that is kept costs more than one sound entry in twelve, which their neighbors know too.
 _AWAY = 2.5
+# Of what the other channels of a pixel say: they are judged by the same rule, and full trust feeds
+# on itself. Letters over seven pictures at 1, ¾, ½ and 0: detailed ones lose up to 1.5 dB above ½,
+# smooth ones gain up to 2 dB.
+_ECHO = 0.5
 _SURE = 0.99  # beyond doubt, and so is a value that corruption hardly ever has, at any error
 _HARDLY = 0.005  # of the mean density of corruption
 
@@ -40,10 +44,10 @@ def robust_start(measurement: Measurement) -> Image:
 
     Each round predicts every entry of y from the others (four folds), and asks by Bayes' rule
     whether what it misses is the prediction's error or corruption: the error is Laplacian, of a
-    scale that is learned about each pixel; corruption has a distribution of values and a fraction
-    that are learned from the picture. So neither fraction nor values nor places need be known; salt
-    and pepper gives itself away as it does to a method that is told. It fails for corruption that
-    looks like a part of the scene, such as letters.
+    scale that is learned about each pixel; corruption has a distribution of values, a fraction and
+    a dependence between the channels that are learned from the picture. So neither fraction nor
+    values nor places need be known; salt and pepper gives itself away as it does to a method that
+    is told. It fails for corruption that looks like a part of the scene.
 
     Raises:
         ValueError: the operator is not linear, or the learned method does not take the picture.
@@ -56,7 +60,9 @@ def robust_start(measurement: Measurement) -> Image:
     generator = torch.Generator().manual_seed(0)
     first = torch.full_like(y[:, 0, 0, 0], _STD)
     for _ in range(_ROUNDS):
-        fold = torch.randint(_FOLDS, y.shape, generator=generator).to(y.device)
+        fold = torch.randint(_FOLDS, (1, *y.shape[1:]), generator=generator).to(y.device)
+        # where whole pixels are corrupted, their other channels would predict the corruption
+        fold = torch.where(_coupling(1 - sound) > 0.5, fold[:, :1], fold)
         missed = y.clone()
         for out in range(_FOLDS):
             x = _from(measurement, sure & (fold != out), first)
@@ -94,8 +100,8 @@ def _probability(y: Tensor, missed: Tensor, sound: Tensor) -> tuple[Tensor, Tens
     for _ in range(3):
         scale = _mean(missed.abs() * sound) / _mean(sound).clamp(min=1e-3) + _STD
         error = torch.exp(-missed.abs() / scale) / (2 * scale)
+        share = _share(1 - sound).clamp(0.01, 0.95)
         corrupted = (1 - sound).flatten(1)
-        share = corrupted.mean(1).clamp(0.01, 0.95)[:, None, None, None]
         # hardly any: a value that never occurred may occur, but detail is not taken for it
         counts = _NEW_VALUE * corrupted.sum(1, keepdim=True).expand(-1, _LEVELS)
         counts = counts.scatter_add(1, level, corrupted)
@@ -105,6 +111,31 @@ def _probability(y: Tensor, missed: Tensor, sound: Tensor) -> tuple[Tensor, Tens
         sound = (1 - share) * error / ((1 - share) * error + gross)
     sure = (sound > _SURE) | (density < _HARDLY)
     return sound, sure | ((sound > 0.5) & (missed.abs() <= _AWAY * scale))
+
+
+def _share(corrupted: Tensor) -> Tensor:
+    """What to expect of an entry from the other channels of its pixel, by a line through all.
+
+    Overlays and dead columns corrupt whole pixels, impulses single entries: the slope says which.
+    """
+    mean = corrupted.flatten(1).mean(1)[:, None, None, None]
+    return mean + _ECHO * _coupling(corrupted) * (_others(corrupted) - mean)
+
+
+def _coupling(corrupted: Tensor) -> Tensor:
+    """The slope of that line, for every sample: 0 for independent channels, 1 for equal ones."""
+    here, others = corrupted.flatten(1), _others(corrupted).flatten(1)
+    others = others - others.mean(1, keepdim=True)
+    slope = (here * others).sum(1) / others.square().sum(1).clamp(min=torch.finfo(here.dtype).tiny)
+    return slope.clamp(0, 1)[:, None, None, None]
+
+
+def _others(v: Tensor) -> Tensor:
+    """The mean of the other channels of a pixel; the mean of all where there is no other."""
+    channels = v.shape[1]
+    if channels == 1:
+        return v.mean((2, 3), keepdim=True).expand_as(v)
+    return (v.sum(1, keepdim=True) - v) / (channels - 1)
 
 
 def _mean(v: Tensor) -> Tensor:

@@ -16,12 +16,13 @@ from undegrade.core.stopping import Stop, any_of, until
 from undegrade.learned.autocast_cell import Precision
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.laplace import Laplace
+from undegrade.machines.refitted import fit_and_refit
 from undegrade.machines.skip_drawing import Fitted, skip_drawing
+from undegrade.machines.validated import recorrupt
 from undegrade.networks.skip import Padding
 from undegrade.priors.total_variation import TotalVariation
 from undegrade.restorers.continued import solve_continued
 from undegrade.restorers.initial import first_estimate
-from undegrade.restorers.validated import hold_out, recorrupt
 from undegrade.untrained.averaged import Averaged, AveragedState
 from undegrade.untrained.deep_image_prior import DeepImagePrior
 from undegrade.untrained.patience import Patience
@@ -29,7 +30,7 @@ from undegrade.untrained.update_rule import Adam, SteepestDescent, UpdateRule
 from undegrade.untrained.windowed_variance import WindowedVariance, iterate_inside
 
 Loss = Literal["likelihood", "gaussian", "laplace"]
-Stopping = Literal["variance", "held-out", "recorrupted"]
+Stopping = Literal["held-out", "variance", "recorrupted"]
 Descent = Literal["adam", "diminishing"]
 # Steepest descent at the default rate is the published one: 1 for a mean over the entries.
 _PER_MEAN = 100.0
@@ -45,9 +46,10 @@ class UntrainedNetwork:
 
     min over θ of −log p(y | φ(N_θ(z))) + weight · TV(N_θ(z)), by Adam; the result is the average
     of the last pictures. It needs no training data and takes every degradation, and it is slow:
-    minutes to hours. It stops where the pictures vary least, without knowing the truth, and keeps
-    that iterate. Fails for fine texture, and for gross corruption unless the loss is laplace;
-    `RobustUntrainedNetwork` is for that.
+    minutes to hours. A fit without some of the entries tells from these, without knowing the truth,
+    when to stop; a fit of all is then stopped there, and the result is the mean of both. Fails for
+    fine texture, and for gross corruption unless the loss is laplace; `RobustUntrainedNetwork` is
+    for that.
 
     References:
         Ulyanov, Vedaldi and Lempitsky, Deep image prior (2018). Wang, Li, Zhuang, Chen, Liang and
@@ -62,10 +64,11 @@ class UntrainedNetwork:
         weight: of total variation beside the loss; 0 for the method as published.
         widths: channels of the network at each scale, from full resolution down.
         padding: how the network continues the picture beyond its border; zeros is fastest.
-        iterations: most iterations.
-        stopping: what decides: the variance of the last pictures, least where the picture is drawn
-            and noise is not; or the error on entries that are held out of the fit; or on a second
-            measurement where the first has more noise added, for a likelihood that is right.
+        iterations: most iterations of a fit.
+        stopping: what decides: the error on entries that are held out of a first fit; or the
+            variance of the last pictures, least where the picture is drawn and noise is not; or
+            the error on a second measurement where the first has more noise added, for a
+            likelihood that is right.
         window: pictures whose variance is taken.
         patience: iterations without a new least score after which it stops.
         rate: of Adam; or of diminishing steps, 0.01 being 1 for a mean over the entries.
@@ -91,7 +94,7 @@ class UntrainedNetwork:
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
     padding: Padding = "zeros"
     iterations: Annotated[int, COUNT] = 5000
-    stopping: Stopping = "variance"
+    stopping: Stopping = "held-out"
     window: Annotated[int, Range(2, 100000)] = 100
     patience: Annotated[int, COUNT] = 1000
     rate: Annotated[float, POSITIVE] = 0.01
@@ -108,17 +111,27 @@ class UntrainedNetwork:
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
-        fitted, rule = self._stopping(measurement)
-        # not from what is held out: the first picture would then have the best score
-        x0 = first_estimate(fitted)
+        # the size alone: a network is drawn from noise, whatever is fitted
+        x0 = first_estimate(measurement)
         drawing = skip_drawing(
             x0, self.widths, self.padding, self.seed, self.precision, fit=self.fit
         )
         prior = DeepImagePrior(drawing=drawing, update=self._update(measurement))
         solver = Averaged(solver=prior, decay=self.decay)
-        stop, observe = any_of(until(iterations=self.iterations), rule), (watched, *observe)
-        problem = self._problem(fitted)
-        return solve_continued(solver, problem, x0, self.checkpoint, stop=stop, observe=observe)
+
+        def fit(
+            fitted: Measurement, rule: Stop[Any], path: Path | None, observe: Sequence[Observer]
+        ) -> Result[AveragedState]:
+            # not from what is held out: the first picture would then have the best score
+            begin, stop = first_estimate(fitted), any_of(until(iterations=self.iterations), rule)
+            problem, observe = self._problem(fitted), (watched, *observe)
+            return solve_continued(solver, problem, begin, path, stop=stop, observe=observe)
+
+        if self.stopping == "held-out":
+            return fit_and_refit(
+                fit, measurement, self.patience, self.seed, self.checkpoint, observe
+            )
+        return fit(*self._stopping(measurement), self.checkpoint, observe)
 
     def _update(self, measurement: Measurement) -> UpdateRule:
         if self.descent == "adam":
@@ -132,8 +145,7 @@ class UntrainedNetwork:
             return measurement, WindowedVariance(
                 window=self.window, patience=self.patience, of=iterate_inside
             )
-        split = hold_out if self.stopping == "held-out" else recorrupt
-        fitted, misfit = split(measurement, seed=self.seed)
+        fitted, misfit = recorrupt(measurement, seed=self.seed)
         return fitted, Patience(misfit, self.patience)
 
     def _problem(self, measurement: Measurement) -> Functional:
