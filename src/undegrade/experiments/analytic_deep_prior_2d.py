@@ -44,6 +44,7 @@ _BELL = gaussian_psf(0.5)  # that nobody knows of, in the semi-blind experiment
 SOFTER = functional.conv2d(functional.pad(BELIEVED[None, None], (4,) * 4), _BELL[None, None])[0, 0]
 _UNIT = 0.002  # of a kernel's entries: the first step of a solver moves them by about that
 _ENOUGH = until(iterations=300, residual=1e-6, every=5)
+_SETTLED = 1e-5  # of the upper loss: a lower problem that is solved to 1e-6 tells no less
 
 
 WAYS: dict[str, Way] = {
@@ -111,7 +112,7 @@ def learned(way: Way, y: Tensor, truth: Image) -> Learned:
         points.append(Point(at, float(state.value), lower.steps, decibels))
         return {}
 
-    stop = until(iterations=way.iterations, residual=1e-9)
+    stop = until(iterations=way.iterations, residual=_SETTLED)
     found = solve(way.upper, loss, given, stop=stop, observe=[look])
     return Learned(_UNIT * found.x, found.state.lower, points)
 
