@@ -25,6 +25,7 @@ from undegrade.files.picture import (
     write_image,
     write_picture,
 )
+from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 from undegrade.metrics.distortion import psnr
 from undegrade.restorers import RESTORERS
 from undegrade.restorers.wiener import Wiener
@@ -124,6 +125,19 @@ def test_nothing_said_means_noise_of_an_estimated_level(folder: Path, run: Run) 
     settings = json.loads((folder / "out" / "settings.json").read_text())
     level = float(settings["pictures"][0]["noise"].rpartition(" ")[2])
     assert level == pytest.approx(0.06, rel=0.2)
+
+
+@pytest.mark.usefixtures("folder")
+def test_salt_and_pepper_of_which_nothing_is_said_is_found(run: Run) -> None:
+    x = scene(64, 64)
+    write_image("x.png", x)
+    y = SaltAndPepper(0.4).sample(x, torch.Generator().manual_seed(0))
+    write_image("y.png", y)
+    status, out, _ = run("restore y.png --output out --reference x.png", FAST)
+    assert status == 0
+    assert "noise found: SaltAndPepper, fraction 0.39" in out
+    assert "stick out" not in out
+    assert float(out.split(" dB")[0].split()[-1]) > 25
 
 
 def test_a_folder_of_pictures(folder: Path, run: Run) -> None:

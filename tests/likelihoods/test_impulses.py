@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 import undegrade as ud
-from undegrade.likelihoods.impulses import impulses, stray
+from undegrade.likelihoods.impulses import at_random, impulses, stray
 
 
 def picture() -> Tensor:
@@ -66,3 +66,21 @@ def test_what_compression_left_of_impulses_is_restored_as_noise_and_holes() -> N
 def test_strays_are_counted_where_nothing_is_said() -> None:
     assert stray(picture()) < 1e-4
     assert stray(peppered(0.004, 0.0, 1.0)[0]) == pytest.approx(0.004, rel=0.2)
+
+
+@pytest.mark.parametrize("fraction", [0.06, 0.3, 0.6, 0.9])
+def test_black_and_white_at_random_tell_their_share(fraction: float) -> None:
+    y = peppered(fraction, 0.0, 1.0)[0]
+    assert float(at_random(y)) == pytest.approx(fraction, abs=0.01)
+    pair = at_random(torch.cat((y, picture())))
+    assert float(pair[0]) == pytest.approx(fraction, abs=0.01)
+    assert float(pair[1]) == 0
+
+
+def test_black_and_white_of_pictures_are_not_at_random() -> None:
+    generator, x = torch.Generator().manual_seed(3), picture()
+    clipped = (3 * x - 1).clamp(0, 1)
+    noisy = [(x + s * torch.randn(x.shape, generator=generator)).clamp(0, 1) for s in (0.3, 0.8)]
+    dithered = (torch.rand(x.shape, generator=generator) < x).float()
+    for y in (clipped, *noisy, dithered, (x > 0.5).float(), torch.zeros_like(x)):
+        assert float(at_random(y)) == 0

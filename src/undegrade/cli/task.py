@@ -30,6 +30,7 @@ from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import kernel_kept_in_words, level_found, misfit_in_words
 from undegrade.files.levels import outside
 from undegrade.files.picture import Picture, write_picture
+from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.impulses import stray
 from undegrade.restorers.choice import Choosing
 from undegrade.restorers.continued import Continued
@@ -136,7 +137,7 @@ def _of_noise(told: Likelihood | None, noise: Likelihood, y: Image) -> list[str]
         ValueError: the picture cannot have the noise that was told.
     """
     if told is None:
-        return [level_found(noise), _stray(y)]
+        return [level_found(noise), _stray(y) if isinstance(noise, Gaussian) else ""]
     refuse_hidden_noise(y, noise)
     return []
 

@@ -3,19 +3,23 @@
 import torch
 from torch import Tensor
 
+from undegrade.core.likelihood import NoiseModel
 from undegrade.core.operator import Operator
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.impulses import at_random
 from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.likelihoods.rounding import rounding_std, rounding_std_of
+from undegrade.likelihoods.salt_and_pepper import SaltAndPepper
 
 _APART = 2.0  # levels of channels that differ by more have not come from one picture's texture
 
 
-def unknown_noise(y: Tensor, operator: Operator, bits: int | None = None) -> Gaussian:
+def unknown_noise(y: Tensor, operator: Operator, bits: int | None = None) -> NoiseModel:
     """White Gaussian noise, its level estimated from the entries of y that see anything of x.
 
     It is at least that of the step in which the values of y come. Where channels have levels that
-    lie far apart, each has its own, (b c 1 1).
+    lie far apart, each has its own, (b c 1 1). Salt and pepper where black and white stand about
+    without regard to each other (`at_random`), and no entry is known to be lost.
 
     Arguments:
         y: what was measured.
@@ -31,6 +35,9 @@ def unknown_noise(y: Tensor, operator: Operator, bits: int | None = None) -> Gau
         least = y.new_tensor(rounding_std(bits))
     else:
         least = rounding_std_of(y if lost is None else torch.where(lost, 0.0, y))
+    fraction = at_random(y) if lost is None else y.new_zeros(len(y))
+    if bool((fraction > 0).all()):
+        return SaltAndPepper(fraction, least)
     std = torch.maximum(estimate_noise_std(y, seen), least)
     if y.shape[1] == 1:
         return Gaussian(std)

@@ -87,8 +87,10 @@ def strongest_edges(x: Image) -> tuple[float, float]:
 
 def level_found(likelihood: Likelihood) -> str:
     """The noise that was found in a picture, and what to try where that is hardly any."""
-    worst = max(level.max().item() for _, level in likelihood.named_buffers())
-    said = f"noise found: {noise_in_words(likelihood)}"
+    levels = [level.max().item() for _, level in likelihood.named_buffers()]
+    said, worst = f"noise found: {noise_in_words(likelihood)}", max(levels)
+    if len(levels) > 1:  # one of them is a fraction
+        return said
     if worst <= 1:  # a picture of another range has no 255
         said = f"{said} ({255 * worst:.1f} of 255)"
     if worst > _HARDLY_ANY:

@@ -19,6 +19,10 @@ _BUDGET = 1.5  # times the fraction: compression spreads an impulse to its neigh
 _SMALLEST = 0.02  # of the range: scale of differences below which nothing is an impulse
 _APART = 2.0  # times the range of its neighbors: no entry of a picture is as far from them
 _MIDDLE = 1024  # pixels a side that are looked at
+_UNBALANCED = 0.15  # by which the share of black may differ from a half
+_TOGETHER = 0.15  # by which two chances may differ that are one, for a picture has white too
+_NOISY = 0.15  # mean difference of neighbors that no picture has
+_FEW, _MANY = 0.05, 0.95  # fractions that are told
 _WIDE = 7  # pixels a side of the surroundings whose differences give the scale
 
 
@@ -53,6 +57,40 @@ def _of_one(y: Tensor, fraction: Tensor) -> tuple[Tensor, bool]:
     count = min(score.numel(), round(_BUDGET * part * score.numel()) + 1)
     least = score.topk(count).values[-1].clamp(min=1)
     return (score > least).unflatten(0, y.shape), False
+
+
+def at_random(y: Image) -> Tensor:
+    """The share of entries that are black or white with no regard to their neighbors; (b,).
+
+    In a picture these stand together: beside a black or white entry there is another far more often
+    than beside one in between. Of salt and pepper both chances are the fraction that is lost, half
+    of it is black, and the others are a picture's: neighbors are alike, as they are not where noise
+    was clipped. 0 where this does not hold, or hardly an entry is black or white.
+    """
+    extreme = (y == 0) | (y == 1)
+    beside = [_beside(y, extreme, dim) for dim in (-2, -1)]
+    of_extreme, of_other, apart = torch.stack(beside).mean(0)
+    black = (y == 0).flatten(1).sum(1) / extreme.flatten(1).sum(1).clamp(min=1)
+    told = ((black - 0.5).abs() < _UNBALANCED) & ((of_extreme - of_other).abs() < _TOGETHER)
+    told = told & (apart < _NOISY) & (of_other > _FEW) & (of_other < _MANY)
+    return torch.where(told, of_other, 0.0)
+
+
+def _beside(y: Image, extreme: Tensor, dim: int) -> Tensor:
+    """Of pairs of neighbors, (3 b).
+
+    How often the second is extreme where the first is, and where it is not; how far apart two are
+    in the mean that are not.
+    """
+    n = y.shape[dim] - 1
+    a, b = (extreme.narrow(dim, start, n).flatten(1) for start in (0, 1))
+    difference = y.diff(dim=dim).abs().flatten(1)
+
+    def share(found: Tensor, of: Tensor) -> Tensor:
+        return found.sum(1) / of.sum(1).clamp(min=1)
+
+    neither = ~a & ~b
+    return torch.stack((share(a & b, a), share(~a & b, ~a), share(difference * neither, neither)))
 
 
 def stray(y: Image) -> float:
