@@ -60,6 +60,15 @@ class Operator(nn.Module, metaclass=Listed):
         """AᵀA, where the operator is linear and knows it in closed form."""
         return None
 
+    @property
+    def interior(self) -> "Operator | None":
+        """The same map on a piece of a picture, of whose y all is known: without what lies past it.
+
+        A piece of y in its middle is what this makes of a piece of x that is larger by the same
+        rows above and below, and columns left and right. None where no piece of x is enough.
+        """
+        return None
+
     def as_linear(self, advice: str) -> "LinearOperator":
         """This operator, which must be linear.
 

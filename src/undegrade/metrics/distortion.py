@@ -9,6 +9,7 @@ from undegrade.core.image import Image, PerSample, per_sample, require_tensor
 # The definition of SSIM: a Gaussian window in pixels; K₁ and K₂ squared, for a range of 1
 _WINDOW, _STD = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2
+_BAND = 256  # rows at once
 
 
 def psnr(x: Image, reference: Tensor) -> PerSample:
@@ -44,11 +45,18 @@ def ssim(x: Image, reference: Tensor) -> PerSample:
     _check(x, reference)
     if min(x.shape[2:]) < _WINDOW:
         raise ValueError(f"SSIM needs {_WINDOW}×{_WINDOW} pixels or more, got {tuple(x.shape)}")
-    pairs = zip(x.clamp(0, 1).split(1, 1), reference.split(1, 1), strict=True)  # bounds the memory
-    return torch.stack([_similarity(a, b) for a, b in pairs]).mean(0)
+    channels = zip(x.split(1, 1), reference.split(1, 1), strict=True)
+    rows = x.shape[2] - _WINDOW + 1
+    total = torch.zeros_like(x[:, 0, 0, 0])
+    for a, b in channels:  # and in bands, which bound the memory
+        for top in range(0, rows, _BAND):
+            band = slice(top, min(top + _BAND, rows) + _WINDOW - 1)
+            total = total + _similarity(a[:, :, band].clamp(0, 1), b[:, :, band])
+    return total / (rows * (x.shape[3] - _WINDOW + 1) * x.shape[1])
 
 
 def _similarity(x: Tensor, y: Tensor) -> Tensor:
+    """Of all windows inside of a plane (b 1 h w), summed."""
     offsets = torch.arange(_WINDOW, device=x.device, dtype=x.dtype) - _WINDOW // 2
     window = torch.softmax(-(offsets**2) / (2 * _STD**2), 0).reshape(1, 1, 1, -1)
     moments = torch.cat((x, y, x * x, y * y, x * y))
@@ -56,7 +64,7 @@ def _similarity(x: Tensor, y: Tensor) -> Tensor:
     mean_x, mean_y, xx, yy, xy = moments.chunk(5)
     likeness = (2 * mean_x * mean_y + _C1) * (2 * (xy - mean_x * mean_y) + _C2)
     energy = mean_x**2 + mean_y**2
-    return (likeness / ((energy + _C1) * (xx + yy - energy + _C2))).flatten(1).mean(1)
+    return (likeness / ((energy + _C1) * (xx + yy - energy + _C2))).flatten(1).sum(1)
 
 
 def without_border(x: Image, width: int) -> Tensor:

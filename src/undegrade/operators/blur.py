@@ -107,6 +107,13 @@ class Blur(LinearOperator):
         """For a periodic boundary: |F psf|² in frequencies."""
         return frequencies(self._power) if self.boundary == "periodic" else None
 
+    @property
+    def interior(self) -> "Blur | None":
+        """The blur without a boundary; none where the picture wraps around."""
+        if self.boundary == "periodic":
+            return None
+        return self if self.boundary == "valid" else Blur(self.psf, "valid")
+
     def _power(self, x: Image) -> Tensor:
         size = x.shape[-2], x.shape[-1]
         self.measured_size(size)

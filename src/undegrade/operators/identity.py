@@ -30,6 +30,11 @@ class Identity(LinearOperator):
     def gram(self) -> Gram:
         return Diagonal(lambda x: x.new_ones(len(x), 1, 1, 1))
 
+    @property
+    def interior(self) -> "Identity":
+        """Every pixel is a piece of its own."""
+        return self
+
     def __matmul__(self, inner: Operator) -> Operator:
         return inner
 

@@ -8,27 +8,30 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 import torch
+from torch import Tensor
 
 from undegrade.core.gram import Gram
 from undegrade.core.image import Image, PerSample, select
 from undegrade.core.measurement import Measurement, require_measurement
 from undegrade.core.objective import Fidelity
+from undegrade.core.operator import Operator
 from undegrade.core.ranges import Range, check_ranges
 from undegrade.core.solver import Observer, Record, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.rim import RIM, RIMState
 from undegrade.machines.weight_file import load_weights
+from undegrade.machines.windows import in_windows, interior_of
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.nominal import Nominal, nominal
 from undegrade.restorers.shared_noise import in_color, is_gray, own_noise, separated
-from undegrade.restorers.windows import in_windows, is_local
 from undegrade.restorers.working_measurement import working_measurement
 
 WEIGHTS = Path(__file__).parent / "weights"
 DENOISING, UNIVERSAL = "denoising", "universal"
+_PIECE = 512  # pixels a side, larger than any kernel
 
 
 @final
@@ -57,8 +60,9 @@ class RecurrentInference:
             there is nothing else and no entry is lost, the universal one otherwise.
         steps: how many; by default as many as in training. For blur, low resolution and lost
             pixels more may help a little: 8 gain 0.2 dB at ×4.
-        tile: side, in pixels, of what is restored at once where only noise lies on the picture,
-            and of what the network sees at once elsewhere; less needs less memory.
+        tile: side, in pixels, of what is restored at once where the noise is the same everywhere
+            and there is no operator, or a blur that does not wrap (then nothing is assumed past the
+            border); elsewhere of what the network sees at once. Less needs less memory.
         precision: what the network computes in; "auto" is bfloat16 where the device is made for it
             (within 0.03 dB), float32 elsewhere. Operators never see it, nor does float64 data.
         ensemble: mean over so many ways to lay the picture down (mirrored, turned): the more, the
@@ -105,25 +109,36 @@ class RecurrentInference:
     def _in_windows(
         self, rim: RIM, inside: Nominal, observe: Sequence[Observer]
     ) -> Result[RIMState]:
-        """In windows where the picture is large and only noise lies on it.
+        """In windows where the picture is large and a piece of y tells of a piece of it.
 
         A row of the trace is a window then, and x what is restored so far.
         """
-        measurement, local = inside.measurement, _local_cell(rim)
-        largest = max(measurement.y.shape[-2:])
-        if local is None or largest <= self.tile or not is_local(measurement):
+        measurement, y, local = inside.measurement, inside.measurement.y, _local_cell(rim)
+        large = max(y.shape[-2:]) > self.tile
+        interior = self._interior(measurement) if large and local is not None else None
+        if local is None or interior is None:
             return self._mean(rim, inside, observe)
 
-        def restore(part: Measurement) -> Result[RIMState]:
-            return self._mean(rim, replace(inside, measurement=part), ())
+        whole_cell = rim.with_cell(AutocastCell(local, computing_dtype(self.precision, y.device)))
 
-        reach = rim.steps * local.reach
-        results = in_windows(measurement, restore, self.tile, reach, local.divisor)
+        def restore(part: Measurement) -> Result[RIMState]:
+            return self._mean(whole_cell, replace(inside, measurement=part), ())
+
+        reach = _reach(rim, local, interior, y)
+        results = in_windows(measurement, interior, restore, self.tile, reach, local.divisor)
         whole = next(results)
         trace = [_looked_at(whole, 1, observe)]
         for whole in results:
             trace.append(_looked_at(whole, len(trace) + 1, observe))
         return replace(whole, trace=tuple(trace))
+
+    def _interior(self, measurement: Measurement) -> Operator | None:
+        """`interior_of` it; for weights of one's own where windows give what the whole gives."""
+        interior = interior_of(measurement)
+        if self.weights is None or interior is None:
+            return interior
+        exact = not _lost(interior, measurement.y) and bool((measurement.precision > 0).all())
+        return interior if exact else None
 
     def _of_color(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
         """By weights that saw three channels of independent noise, whatever the measurement has."""
@@ -132,11 +147,13 @@ class RecurrentInference:
         if x0.shape[1] == 1:
             colored, none = in_color(measurement), x0.new_zeros(len(x0))
             looks = [_of_brightness(observer) for observer in observe]
-            result = self._mean(rim, replace(inside, measurement=separated(colored, none)), looks)
+            apart = replace(inside, measurement=separated(colored, none))
+            result = self._in_windows(rim, apart, looks)
             return replace(result, x=result.x.mean(1, keepdim=True), x0=x0)
         gray = is_gray(measurement)
         own = torch.where(gray, 0.0, own_noise(measurement))
-        result = self._mean(rim, replace(inside, measurement=separated(measurement, own)), observe)
+        apart = replace(inside, measurement=separated(measurement, own))
+        result = self._in_windows(rim, apart, observe)
         brightness = result.x.mean(1, keepdim=True).expand_as(result.x)
         return replace(result, x=select(gray, brightness, result.x))
 
@@ -159,6 +176,24 @@ class RecurrentInference:
             again = self.restore(working_measurement(measurement, result.x))
             result = replace(again, seconds=result.seconds + again.seconds, trace=result.trace)
         return result
+
+
+def _reach(rim: RIM, cell: LocalCell, interior: Operator, y: Tensor) -> int:
+    """How far other entries of y tell of a pixel.
+
+    A blur is undone from ever farther, ever less: beyond twice its kernel and what a step sees,
+    windows differ from the whole by half a gray level (rms), as they do with four times that
+    overlap, since solves in them stop elsewhere.
+    """
+    lost = _lost(interior, y)
+    return cell.reach + 2 * lost if lost else rim.steps * cell.reach
+
+
+def _lost(interior: Operator, y: Tensor) -> int:
+    """By how much larger a piece of the picture is than the piece of y that it makes."""
+    piece = y[..., :_PIECE, :_PIECE]
+    made = interior(piece)
+    return max(n - m for n, m in zip(piece.shape[-2:], made.shape[-2:], strict=True))
 
 
 def _looked_at(whole: Result[RIMState], window: int, observe: Sequence[Observer]) -> Record:

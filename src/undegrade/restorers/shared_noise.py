@@ -40,6 +40,14 @@ class Channelwise(LinearOperator):
     def initial(self, y: Tensor) -> Image:
         return torch.cat([self.operator.initial(part) for part in y.chunk(self.channels, 1)], 1)
 
+    @property
+    def interior(self) -> "Channelwise | None":
+        """Each channel's."""
+        inner = self.operator.interior
+        if inner is None:
+            return None
+        return Channelwise(inner.as_linear("use the variational method"), self.channels)
+
 
 def own_noise(measurement: Measurement) -> PerSample:
     """σ_C/σ: how much of its noise a channel does not share; 0 in a gray picture, 1 usually.
