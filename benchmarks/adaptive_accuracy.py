@@ -25,7 +25,7 @@ import undegrade as ud
 from benchmarks.table import DATA, mean, write
 from undegrade.metrics.luma import gray
 
-SIDE, DRAWS, STEPS, ENOUGH = 20, 5, 600, 1e-4
+SIDE, DRAWS, STEPS, STUCK, ENOUGH = 20, 5, 600, 80, 1e-4
 STD = 25 / 255
 CONDITIONS = (2, 5, 10, 20, 30)
 ACCURACIES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8)
@@ -106,10 +106,15 @@ def spent(solver: Any, problem: Quadratic) -> float:
     """Lower iterations until the true loss is near its least value; infinite where it stays off."""
     x0 = torch.zeros(1, 1, 1, SIDE, dtype=torch.float64)
     state, goal = solver.init(problem.objective, x0), ENOUGH * (problem.first - problem.least)
+    reached, since = math.inf, 0
     for _ in range(STEPS):
         state = solver.step(problem.objective, state)
-        if float(problem.objective(state.x)) - problem.least <= goal:
+        off = float(problem.objective(state.x)) - problem.least
+        if off <= goal:
             return float(state.lower_iterations)
+        reached, since = (off, 0) if off < 0.999 * reached else (reached, since + 1)
+        if since > STUCK:
+            return math.inf
     return math.inf
 
 

@@ -5,14 +5,14 @@ r"""Learned priors against total variation: noise, and camera shake.
 CBSD68 in gray (every N-th picture), σ = 25, noise as floating-point numbers, clipped for the score
 alone. The priors are those that are shipped, learned on the 200 training pictures of BSDS500:
 
-    undegrade learn-prior --images bsds500/train --output experts.safetensors --iterations 800
+    undegrade learn-prior --images bsds500/train --output experts.safetensors \
+        --iterations 1800 --crops 600
     undegrade learn-prior --images bsds500/train --output convex-experts.safetensors \
         --model convex --iterations 400
 
-Total variation has the weight that is chosen from the picture. With `--shake` as
-well: 128×128 crops of five
-pictures, 21×21 kernels, noise of 2.55/255, blur that wraps around; every prior with its best weight
-of a grid of factors 2, found with the truth, and that which is chosen without it.
+Total variation has the weight that is chosen from the picture. With `--shake` as well: 128×128
+crops of five pictures, 21×21 kernels, noise of 2.55/255, blur that wraps around; every prior with
+its best weight of a grid of factors 2, found with the truth, and that which is chosen without it.
 """
 
 import argparse
