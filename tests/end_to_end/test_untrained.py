@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -108,6 +108,21 @@ def test_the_line_of_progress_says_loss_variance_psnr_and_the_time_left() -> Non
     assert [word.split()[0] for word in words[1:3]] == ["loss", "variance"]
     assert words[3] == f"{float(ud.psnr(seen[1].x, x)):.2f} dB"
     assert words[4] == "3 min left"
+
+
+@pytest.mark.parametrize(("stopping", "fits"), [("held-out", 2), ("variance", 1)])
+def test_a_run_counts_all_of_its_fits(stopping: Any, fits: int) -> None:
+    seen = list[int]()
+    method = ud.UntrainedNetwork(loss="gaussian", widths=(3, 4), iterations=3, stopping=stopping)
+
+    def observe(iteration: int, state: State) -> dict[str, torch.Tensor]:
+        del state
+        seen.append(iteration)
+        return {}
+
+    method.restore(ud.Measurement(torch.rand(1, 3, 16, 16)), observe=(observe,))
+    assert 3 < max(seen) <= method.most_iterations or fits == 1
+    assert method.most_iterations == 3 * fits
 
 
 def test_the_time_of_the_start_does_not_count_as_that_of_an_iteration(

@@ -179,10 +179,10 @@ def _lasting(restorer: Restorer, path: Path, *, resume: bool) -> tuple[Restorer,
     if not isinstance(restorer, Continued):
         return restorer, None
     if restorer.checkpoint is not None:
-        return restorer, restorer.iterations
+        return restorer, restorer.most_iterations
     if not resume and path.exists():  # where a file is in the way, the result says it better
         path.unlink()
-    return replace(cast(Any, restorer), checkpoint=path), restorer.iterations
+    return replace(cast(Any, restorer), checkpoint=path), restorer.most_iterations
 
 
 def _chosen(name: str, method: Restorer, measurement: Measurement) -> tuple[str, Restorer, str]:

@@ -90,6 +90,11 @@ class RobustUntrainedNetwork:
     def __post_init__(self) -> None:
         check_ranges(self)
 
+    @property
+    def most_iterations(self) -> int:
+        """As many as are asked for."""
+        return self.iterations
+
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:

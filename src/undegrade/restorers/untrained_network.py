@@ -108,6 +108,11 @@ class UntrainedNetwork:
     def __post_init__(self) -> None:
         check_ranges(self)
 
+    @property
+    def most_iterations(self) -> int:
+        """Of all fits together."""
+        return 2 * self.iterations if self.stopping == "held-out" else self.iterations
+
     def restore(
         self, measurement: Measurement, *, observe: Sequence[Observer] = ()
     ) -> Result[AveragedState]:
