@@ -478,6 +478,13 @@ def test_windows_of_a_blurred_picture_show_no_seams(boundary: Boundary, channels
     assert (parts - whole).square().mean().sqrt() < 1.5 / 255
 
 
+def test_windows_of_a_measurement_that_is_narrower_than_its_kernel() -> None:
+    x, blur, noise = photograph(60, 200), Blur(gaussian_psf(5.0), "valid"), Gaussian(0.02)
+    y = noise.sample(blur(x), torch.Generator().manual_seed(0))
+    assert y.shape[2] < blur.psf.shape[0]
+    assert RecurrentInference(tile=64).restore(Measurement(y, blur, noise)).x.shape == x.shape
+
+
 def test_what_is_told_by_far_pixels_is_not_restored_in_windows() -> None:
     y = torch.rand(1, 1, 24, 30)
     for operator, likelihood, local in (

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 import torch
-from torch import Tensor
 
 from undegrade.core.gram import Gram
 from undegrade.core.image import Image, PerSample, select
@@ -31,7 +30,7 @@ from undegrade.restorers.working_measurement import working_measurement
 
 WEIGHTS = Path(__file__).parent / "weights"
 DENOISING, UNIVERSAL = "denoising", "universal"
-_PIECE = 512  # pixels a side, larger than any kernel
+_PIECE = 1024  # pixels a side of the picture, larger than any kernel
 
 
 @final
@@ -124,7 +123,7 @@ class RecurrentInference:
         def restore(part: Measurement) -> Result[RIMState]:
             return self._mean(whole_cell, replace(inside, measurement=part), ())
 
-        reach = _reach(rim, local, interior, y)
+        reach = _reach(rim, local, interior, measurement)
         results = in_windows(measurement, interior, restore, self.tile, reach, local.divisor)
         whole = next(results)
         trace = [_looked_at(whole, 1, observe)]
@@ -137,7 +136,7 @@ class RecurrentInference:
         interior = interior_of(measurement)
         if self.weights is None or interior is None:
             return interior
-        exact = not _lost(interior, measurement.y) and bool((measurement.precision > 0).all())
+        exact = not _lost(interior, measurement) and bool((measurement.precision > 0).all())
         return interior if exact else None
 
     def _of_color(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
@@ -178,20 +177,20 @@ class RecurrentInference:
         return result
 
 
-def _reach(rim: RIM, cell: LocalCell, interior: Operator, y: Tensor) -> int:
+def _reach(rim: RIM, cell: LocalCell, interior: Operator, measurement: Measurement) -> int:
     """How far other entries of y tell of a pixel.
 
     A blur is undone from ever farther, ever less: beyond twice its kernel and what a step sees,
-    windows differ from the whole by half a gray level (rms), as they do with four times that
+    windows differ from the whole by 0.8 gray levels (rms), as they do with four times that
     overlap, since solves in them stop elsewhere.
     """
-    lost = _lost(interior, y)
+    lost = _lost(interior, measurement)
     return cell.reach + 2 * lost if lost else rim.steps * cell.reach
 
 
-def _lost(interior: Operator, y: Tensor) -> int:
+def _lost(interior: Operator, measurement: Measurement) -> int:
     """By how much larger a piece of the picture is than the piece of y that it makes."""
-    piece = y[..., :_PIECE, :_PIECE]
+    piece = measurement.operator.initial(measurement.y)[..., :_PIECE, :_PIECE]
     made = interior(piece)
     return max(n - m for n, m in zip(piece.shape[-2:], made.shape[-2:], strict=True))
 
