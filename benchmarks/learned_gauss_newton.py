@@ -1,6 +1,6 @@
 """Learned Gauss–Newton against learned gradient descent behind a camera, at equal time.
 
-    python -m benchmarks.learned_gauss_newton train [--seconds 780] [--only NAME]
+    python -m benchmarks.learned_gauss_newton train [--seconds 240] [--only NAME]
     python -m benchmarks.learned_gauss_newton measure [--every 8] [--crop 96]
 
 Three machines around the same cell, trained by `undegrade.train` on random blurs seen through the
@@ -72,7 +72,7 @@ def settings(name: str, steps: int, iterations: int) -> TrainingSettings:
         mixture=MIXTURE,
         iterations=iterations,
         batch=4,
-        crops=(56, 56),
+        crops=(48, 48),
         scales=(0.7,),
         kernel_rate=0.008,
         learning_rate=1e-3,
@@ -235,7 +235,7 @@ def _tv_time(m: ud.Measurement) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("train", "measure"))
-    parser.add_argument("--seconds", type=float, default=780.0)
+    parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--only", default="")
     parser.add_argument("--every", type=int, default=8)
     parser.add_argument("--crop", type=int, default=96)

@@ -1,7 +1,7 @@
 """A damped Gauss–Newton move whose damping is learned, as features."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple, final
+from typing import Annotated, final
 
 from torch import Tensor, nn
 
@@ -12,13 +12,6 @@ from undegrade.core.ranges import Range, check_ranges
 from undegrade.learned.features import Shown
 from undegrade.learned.least_squares_features import LeastSquaresFeatures, Prepared
 from undegrade.learned.predicted_damping import PredictedDamping
-
-
-class _Scheduled(NamedTuple):
-    """What least squares prepared, and how many steps there are."""
-
-    prepared: Prepared
-    steps: int
 
 
 @final
@@ -54,34 +47,31 @@ class GaussNewtonFeatures(nn.Module):
         """As with fixed damping."""
         return self.start.channels(colors)
 
-    def prepare(self, problem: Fidelity, x0: Image, steps: int) -> tuple[Image, _Scheduled]:
+    def prepare(self, problem: Fidelity, x0: Image, steps: int) -> tuple[Image, Prepared]:
         """What no step changes; the start stays."""
-        x0, prepared = self.start.prepare(problem, x0, steps)
-        return x0, _Scheduled(prepared, steps)
+        return self.start.prepare(problem, x0, steps)
 
     def compute(
         self,
         problem: Fidelity,
-        prepared: _Scheduled,
+        prepared: Prepared,
         latent: Tensor,
         parametrization: Parametrization,
         iteration: int,
     ) -> Shown:
         """All parts of `LeastSquaresFeatures`, the expected error corrected."""
-        (model, errors), steps = prepared
-        step = min(iteration, steps - 1)
-        done = step / max(1, steps - 1)
+        model, errors = prepared
+        last = len(errors) - 1
+        move = min(iteration, last)
 
-        def expected(residual: Tensor, back: Image) -> PerSample:
-            return errors[min(step, len(errors) - 1)] * self.damping(
-                model.std, residual, back, done
-            )
+        def corrected(residual: Tensor, back: Image) -> PerSample:
+            return errors[move] * self.damping(model.std, residual, back, move / max(1, last))
 
-        return self.start.shown(problem, model, latent, parametrization, expected)
+        return self.start.shown(problem, prepared, latent, parametrization, corrected)
 
-    def finish(self, problem: Fidelity, prepared: _Scheduled, x: Image) -> Image:
+    def finish(self, problem: Fidelity, prepared: Prepared, x: Image) -> Image:
         """The last estimate, moved to where no entry of y is missed by more than 3σ."""
-        return self.start.finish(problem, prepared.prepared, x)
+        return self.start.finish(problem, prepared, x)
 
 
 @final

@@ -117,12 +117,17 @@ class LeastSquaresFeatures:
         """All parts; `base` decides where they stand."""
         move = iteration + (self.base == "x")  # there the start took the first one
         error = prepared.errors[min(move, len(prepared.errors) - 1)]
-        return self.shown(problem, prepared.model, latent, parametrization, lambda *_: error)
+
+        def scheduled(residual: Tensor, back: Image) -> PerSample:
+            del residual, back
+            return error
+
+        return self.shown(problem, prepared, latent, parametrization, scheduled)
 
     def shown(
         self,
         problem: Fidelity,
-        model: QuadraticModel,
+        prepared: Prepared,
         latent: Tensor,
         parametrization: Parametrization,
         expected: Callable[[Tensor, Image], PerSample],
@@ -131,7 +136,7 @@ class LeastSquaresFeatures:
 
         Differentiable in the estimate, and in τ by way of the move.
         """
-        x = parametrization.image(latent)
+        model, x = prepared.model, parametrization.image(latent)
         with torch.no_grad():
             residual, A = model.residual(problem, x)
             back = A.adjoint(residual)
