@@ -128,6 +128,10 @@ def test_impossible_flags(folder: Path, run: Run, flags: str, words: str) -> Non
     _refused(folder, run, f"degrade a.png y.png {flags}", words)
 
 
+def test_an_option_in_the_place_of_the_second_picture(folder: Path, run: Run) -> None:
+    _refused(folder, run, "degrade a.png --output y.png", "output is missing")
+
+
 def test_a_size_that_is_not_divisible(folder: Path, run: Run) -> None:
     write_image("odd.png", scene(21, 20))
     _refused(folder, run, "degrade odd.png y.png --downsample 2", "multiples of 2")

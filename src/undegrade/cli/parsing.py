@@ -133,7 +133,10 @@ def _condensed(box: str) -> str:
         names = [word.rstrip(",") for word in after[-1].split() if word.startswith("-")]
         text += f"; perhaps you meant {max(names, key=len, default=after[-1].split()[0])}"
     text = re.sub(
-        r"Missing value for argument '(\S+)'\. Expected 1 values\.", r"\1 needs a value", text
+        r"Missing value for argument '(-\S+)'\. Expected 1 values\.", r"\1 needs a value", text
+    )
+    text = re.sub(
+        r"Missing value for argument '(\S+)'\. Expected 1 values\.", r"\1 is missing", text
     )
     # the name of a group or class says nothing to a person
     return re.sub(r"^Error parsing \w+: ", "", text) or box.strip()
