@@ -1,12 +1,17 @@
 """Published denoisers beside ours, in one run: same pictures, same draws, PSNR and seconds.
 
-    python -m benchmarks.peers --weights FOLDER [--images FOLDER] [--every N]
+    python -m benchmarks.peers --weights FOLDER [--images FOLDER] [--every N] [--bm3d]
 
 The folder holds the weight files that the authors of FFDNet, DnCNN, FDnCNN and of the bias-free
 U-Net published (names as in `PEERS`); a peer whose file is missing is left out. Pictures are those
 of CBSD68 in color and in gray, float and 8-bit noise; the noise of picture i comes from seed
-1000 + i, as in `learned_denoising`. The methods take turns on every picture; seconds are medians.
-Published means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet 33.87/31.21/27.96.
+1000 + i, as in `learned_denoising`. The methods take turns on every picture, on one thread; seconds
+are medians. Published means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet
+33.87/31.21/27.96.
+
+Beside the table it draws results/peers.svg, PSNR against seconds at σ = 25, with the line of what
+no other method beats in both. `pip install -e '.[bench]'` brings what draws, and BM3D for --bm3d,
+which takes half a minute for a picture in color.
 
 References:
     Zhang, Zuo, Chen, Meng and Zhang, Beyond a Gaussian denoiser (2017); Zhang, Zuo and Zhang,
@@ -18,8 +23,9 @@ References:
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import torch
@@ -118,6 +124,11 @@ def ours(y: Tensor, std: float) -> Tensor:
     return ud.RecurrentInference().restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(std))).x
 
 
+def ensemble(y: Tensor, std: float) -> Tensor:
+    method = ud.RecurrentInference(ensemble=2)
+    return method.restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(std))).x
+
+
 def total_variation(y: Tensor, std: float) -> Tensor:
     return ud.Variational().restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(std))).x
 
@@ -137,10 +148,21 @@ PEERS: dict[str, tuple[str, str, Callable[[Path], Denoiser]]] = {
 }
 
 
+def bm3d(y: Tensor, std: float) -> Tensor:
+    """The package of its authors."""
+    import bm3d as package
+
+    pixels = y[0].permute(1, 2, 0).numpy()
+    restore = package.bm3d if pixels.shape[2] == 1 else package.bm3d_rgb
+    found = torch.from_numpy(restore(pixels, std)).to(y)
+    return found.reshape(y.shape[2], y.shape[3], -1).permute(2, 0, 1)[None]
+
+
 def competitors(folder: Path, kind: str, values: str, std: int) -> dict[str, Denoiser]:
     """Ours and the peers that are meant for a setting."""
     found: dict[str, Denoiser] = {
         "undegrade learned": ours,
+        "undegrade learned, mean of 2": ensemble,
         "undegrade variational": total_variation,
     }
     for name, (colors, file, load) in PEERS.items():
@@ -152,10 +174,11 @@ def competitors(folder: Path, kind: str, values: str, std: int) -> dict[str, Den
 
 
 @torch.no_grad()
-def rows(folder: Path, paths: list[tuple[int, Path]], setting: tuple[str, str, int]) -> list[dict]:
+def rows(
+    methods: dict[str, Denoiser], paths: list[tuple[int, Path]], setting: tuple[str, str, int]
+) -> list[dict]:
     """One row per method, for one kind of picture and noise."""
     kind, values, std = setting
-    methods = competitors(folder, *setting)
     scores = {name: list[float]() for name in methods}
     seconds = {name: list[float]() for name in methods}
     for i, path in paths:
@@ -179,18 +202,56 @@ def rows(folder: Path, paths: list[tuple[int, Path]], setting: tuple[str, str, i
     ]
 
 
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """PSNR against seconds for float noise of σ = 25."""
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for panel, kind in zip(panels, ("color", "gray"), strict=True):
+        here = [r for r in rows if (r["pictures"], r["noise"], r["std"]) == (kind, "float", 25)]
+        here.sort(key=lambda row: (row["seconds"], -row["psnr"]))
+        best = [row for i, row in enumerate(here) if all(row["psnr"] > r["psnr"] for r in here[:i])]
+        panel.step(
+            [row["seconds"] for row in best],
+            [row["psnr"] for row in best],
+            where="post",
+            color="0.8",
+            zorder=0,
+        )
+        for row in here:
+            own = row["method"].startswith("undegrade")
+            panel.scatter(row["seconds"], row["psnr"], color="C3" if own else "C0", s=24)
+            panel.annotate(
+                row["method"],
+                (row["seconds"], row["psnr"]),
+                xytext=(4, 4),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        panel.set(xscale="log", xlabel="seconds, 321×481", ylabel="PSNR, dB", title=kind)
+        panel.margins(x=0.25, y=0.12)
+    figure.savefig(path, metadata={"Date": None})
+
+
 def main() -> None:
-    """Run, print and write the table."""
+    """Run, print, write and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=table.DATA / "peers")
     parser.add_argument("--images", default="cbsd68")
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
+    parser.add_argument("--bm3d", action="store_true", help="BM3D too, where σ = 25")
     options = parser.parse_args()
+    torch.set_num_threads(1)
     paths, found = table.pictures(options.images, options.every), list[dict]()
     for setting in SETTINGS:
-        found += rows(options.weights, paths, setting)
+        methods = competitors(options.weights, *setting)
+        if options.bm3d and setting[2] == 25:
+            methods["BM3D"] = bm3d
+        found += rows(methods, paths, setting)
         print(setting, flush=True)
-    table.write("peers", f"python -m benchmarks.peers --every {options.every}", found)
+    extra = " --bm3d" if options.bm3d else ""
+    table.write("peers", f"python -m benchmarks.peers --every {options.every}{extra}", found)
+    draw(found, table.RESULTS / "peers.svg")
 
 
 if __name__ == "__main__":
