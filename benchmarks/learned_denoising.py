@@ -1,7 +1,7 @@
 """Denoising by the shipped network on CBSD68 and its gray version, as in the papers' tables.
 
     python -m benchmarks.learned_denoising [--images FOLDER] [--weights FILE] [--every N]
-        [--std 25 --results NAME]
+        [--std 25] [--pictures gray] [--results NAME]
 
 Float noise and 8-bit noise are different benchmarks; both are here. The noise of picture i comes
 from seed 1000 + i, so that all rows see the same draws. PSNR is the mean of per-picture values;
@@ -73,12 +73,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--std", type=int, nargs="*", default=(15, 25, 50), help="noise levels")
+    parser.add_argument("--pictures", nargs="*", default=("color", "gray"))
     parser.add_argument("--results", default="learned_denoising", help="name of the table")
     options = parser.parse_args()
     restorer = RecurrentInference(weights=options.weights)
     paths = sorted(options.images.glob("*.png"))[:: options.every]
     rows = []
-    for setting in (s for s in PUBLISHED if s[2] in options.std):
+    for setting in (s for s in PUBLISHED if s[2] in options.std and s[0] in options.pictures):
         rows.append(row(paths, restorer, setting))
         print(rows[-1], flush=True)
     command = f"python -m benchmarks.learned_denoising {' '.join(sys.argv[1:])}"

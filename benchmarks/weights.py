@@ -4,9 +4,11 @@
     make weights-status    curve, speed, and the average against what ships
     python -m benchmarks.weights stop
 
-It begins with the weights for noise that ship, their cell grown to `CELL` by blocks that change
-nothing at first, and keeps checkpoints, curve and log in `runs/weights`. To begin anew, remove that
-folder. It may be killed at any time: what was saved last is gone on from.
+and the same with PICTURES=gray (`--pictures gray`) for those of gray pictures. Those of color ones
+begin with what ships, its cell grown to `CELL` by blocks that change nothing at first; those of
+gray ones with what ships for color, made to see one channel for three equal ones. Checkpoints,
+curve and log are in `runs/weights-color` and `-gray`. To begin anew, remove that folder. It may be
+killed at any time: what was saved last is gone on from.
 """
 
 import argparse
@@ -16,8 +18,9 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import final
 
 import torch
 
@@ -32,13 +35,14 @@ from undegrade.training.mixture import Mixture
 from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 
-SHIPPED = WEIGHTS / "denoising.safetensors"
+SHIPPED = {
+    "color": WEIGHTS / "denoising.safetensors",
+    "gray": WEIGHTS / "denoising-gray.safetensors",
+}
 CELL = MultiscaleSettings(before=(2,), middle=8, after=(2,))  # 1.75 M parameters, twice the time
-FOLDER = Path("runs") / "weights"
 SETTINGS = TrainingSettings(
     images=tuple(table.DATA / name for name in ("bsds500/train", "bsds500/test", "photographs")),
-    output=FOLDER,
-    start_from=FOLDER / "start.safetensors",
+    output=Path("runs") / "weights-color",
     mixture=Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.15),
     iterations=60_000,
     batch=8,
@@ -51,16 +55,38 @@ SETTINGS = TrainingSettings(
     save_every=250,
     accelerator="cpu",
 )
+
+
+@final
+@dataclass(frozen=True)
+class Training:
+    """Settings of a training, and what writes the machine that it begins with to a path."""
+
+    settings: TrainingSettings
+    begin: Callable[[Path], None]
+
+
+TRAININGS = {
+    "color": Training(SETTINGS, lambda path: grow(SHIPPED["color"], CELL, path)),
+    "gray": Training(
+        replace(SETTINGS, output=Path("runs") / "weights-gray", iterations=10_000),
+        lambda path: make_gray(SHIPPED["color"], path),
+    ),
+}
+_SINGLE = 2  # features that are one map whatever the colors: expected error and noise level
 LINES = 10  # of the curve, in the status
 PICTURE_STEP = 8  # every 8th picture of CBSD68 tells weights apart: all see the same noise
 
 
-def go_on(settings: TrainingSettings) -> None:
+def go_on(training: Training) -> None:
     """Train until the end; only one process at a time may."""
     torch.set_num_threads(1)  # two wait for each other as soon as anything else runs
-    with alone(settings.output):
-        if settings.start_from is not None and not settings.start_from.exists():
-            grow(SHIPPED, CELL, settings.start_from)
+    folder = training.settings.output
+    start = folder / "start.safetensors"
+    with alone(folder):
+        if not start.exists():
+            training.begin(start)
+        settings = replace(training.settings, start_from=start)
         print(train(settings, [speedometer()]), flush=True)
 
 
@@ -75,6 +101,22 @@ def grow(small: Path, cell: MultiscaleSettings, large: Path) -> None:
     }
     grown.load_state_dict(values)
     save_weights(large, grown, architecture, {"grown from": small.name})
+
+
+def make_gray(color: Path, path: Path) -> None:
+    """Write the machine of one channel that does what one of three does to three equal ones."""
+    rim, architecture, _ = load_weights(color)
+    colors, values = architecture.colors, rim.state_dict()
+    architecture = replace(architecture, colors=1)
+    gray = architecture.build()
+    enter = values["cell.enter.weight"]
+    images = enter.shape[1] - values["cell.leave.weight"].shape[1] - 4 * _SINGLE
+    seen = enter[:, :images].unflatten(1, (-1, colors, 4)).sum(2).flatten(1, 2)
+    values["cell.enter.weight"] = torch.cat((seen, enter[:, images:]), 1)
+    for name in ("cell.leave.weight", "cell.leave.bias"):
+        values[name] = values[name].unflatten(0, (colors, 4)).mean(0)
+    gray.load_state_dict(values)
+    save_weights(path, gray, architecture, {"made gray from": color.name})
 
 
 @contextmanager
@@ -122,7 +164,7 @@ def speedometer(every: int = 50) -> Callable[[Progress], None]:
     return observe
 
 
-def status(settings: TrainingSettings, images: Path, shipped: Path = SHIPPED) -> None:
+def status(settings: TrainingSettings, images: Path, pictures: str) -> None:
     """Print whether it runs, the end of the curve, the speed, and the PSNR of the average."""
     process = holder(settings.output)
     print("stopped" if process is None else f"runs as process {process}")
@@ -130,20 +172,20 @@ def status(settings: TrainingSettings, images: Path, shipped: Path = SHIPPED) ->
         path = settings.output / name
         if path.exists():
             print("\n".join(path.read_text().splitlines()[-count:]))
-    average = settings.output / "weights.safetensors"
+    average, shipped = settings.output / "weights.safetensors", SHIPPED[pictures]
     if average.exists():
-        scores = {path: score(path, images) for path in (shipped, average)}
+        scores = {path: score(path, images, pictures) for path in (shipped, average)}
         for path, value in scores.items():
             print(f"{value:.3f} dB  {path}")
         print(f"{scores[average] - scores[shipped]:+.3f} dB")
 
 
-def score(weights: Path, images: Path) -> float:
-    """Mean PSNR for color noise of σ = 25, the draws of `benchmarks.learned_denoising`."""
+def score(weights: Path, images: Path, pictures: str) -> float:
+    """Mean PSNR for noise of σ = 25, the draws of `benchmarks.learned_denoising`."""
     restorer, values = RecurrentInference(weights=weights), []
     for i, path in enumerate(sorted(images.glob("*.png"))):
         if i % PICTURE_STEP == 0:
-            x, y = measured(path, i, "color", "float", 25)
+            x, y = measured(path, i, pictures, "float", 25)
             found = restorer.restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(25 / 255)))
             values.append(float(psnr(found.x, x)))
     return table.mean(values, 3)
@@ -153,12 +195,15 @@ def main() -> None:
     """One of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("train", "status", "stop"))
-    command = parser.parse_args().command
-    if command == "train":
-        go_on(SETTINGS)
-    elif command == "status":
-        status(SETTINGS, table.DATA / "cbsd68")
-    elif (process := holder(SETTINGS.output)) is not None:
+    parser.add_argument("--pictures", choices=TRAININGS, default="color")
+    asked = parser.parse_args()
+    training = TRAININGS[asked.pictures]
+    folder = training.settings.output
+    if asked.command == "train":
+        go_on(training)
+    elif asked.command == "status":
+        status(training.settings, table.DATA / "cbsd68", asked.pictures)
+    elif (process := holder(folder)) is not None:
         os.kill(process, signal.SIGTERM)
 
 

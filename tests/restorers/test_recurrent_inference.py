@@ -42,6 +42,7 @@ from undegrade.parametrizations.pointwise import Affine
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.recurrent_inference import (
     DENOISING,
+    GRAY,
     UNIVERSAL,
     WEIGHTS,
     RecurrentInference,
@@ -431,8 +432,35 @@ def test_noise_alone_has_weights_of_its_own(operator, likelihood, name):
     assert torch.equal(RecurrentInference().restore(m).x, chosen)
 
 
+def test_a_gray_picture_has_weights_of_its_own_however_it_is_stored():
+    m = measured(Identity(), photograph(96, 96, 1), 0.1)
+    assert shipped(m) == WEIGHTS / f"{GRAY}.safetensors"
+    seen = list[torch.Size]()
+
+    def watch(iteration: int, state: Any) -> dict[str, torch.Tensor]:
+        del iteration
+        seen.append(state.x.shape)
+        return {"first": state.x[:, 0].mean((1, 2))}
+
+    one = RecurrentInference().restore(m)
+    thrice = dataclasses.replace(m, y=m.y.expand(1, 3, 96, 96))
+    three = RecurrentInference().restore(thrice, observe=[watch])
+    assert torch.equal(three.x, one.x.expand_as(thrice.y))
+    assert three.x0.shape == thrice.y.shape
+    assert seen == [thrice.y.shape] * len(seen)
+    assert len(seen) == len(three.trace) > 0
+    x = photograph(96, 96, 1)
+    assert psnr(one.x, x) > psnr(m.y, x) + 10
+
+
+def test_a_faint_color_is_not_taken_for_gray():
+    x = 0.002 * photograph(96, 96)
+    m = measured(Identity(), x, 0.0001)
+    assert psnr(500 * RecurrentInference().restore(m).x, 500 * x) > psnr(500 * m.y, 500 * x) + 3
+
+
 def test_shipped_weights_are_small_and_restore():
-    for path in (WEIGHTS / f"{name}.safetensors" for name in (DENOISING, UNIVERSAL)):
+    for path in (WEIGHTS / f"{name}.safetensors" for name in (DENOISING, GRAY, UNIVERSAL)):
         assert path.stat().st_size <= 4_000_000
         rim, _, about = load_weights(path)
         assert sum(p.numel() for p in rim.parameters()) <= 2_000_000

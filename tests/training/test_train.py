@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from undegrade.files.checkpoint import load_checkpoint
+from undegrade.files.tables import read_rows
 from undegrade.learned.gradient_features import GradientSettings
 from undegrade.machines.architecture import ARCHITECTURES, Architecture
 from undegrade.machines.weight_file import load_weights
@@ -334,6 +335,18 @@ def test_the_whole_mixture_trains_with_recomputing_and_accumulation(folder, tmp_
     )
     train(chosen, [lambda p: losses.append(float(p.loss))])
     assert np.isfinite(losses).all()
+
+
+def test_a_machine_of_one_channel_trains_on_gray_pictures_and_is_validated_on_them(
+    folder, tmp_path
+):
+    chosen = settings(
+        folder, tmp_path, architecture=machine("universal", CELL, colors=1), crops=(36, 36)
+    )
+    train(replace(chosen, mixture=Mixture(gray=0.0), validate=folder, iterations=2, save_every=2))
+    (row,) = read_rows(tmp_path / "curve.csv")
+    assert all(np.isfinite(float(value)) for value in row.values())
+    assert load_weights(tmp_path / "weights.safetensors")[0].colors == 1
 
 
 def test_accumulating_draws_several_batches_and_updates_once(folder, tmp_path):

@@ -39,25 +39,38 @@ def settings(tmp_path):
 
 def test_the_grown_machine_begins_as_what_ships(tmp_path):
     path, y = tmp_path / "start.safetensors", torch.linspace(0, 1, 3 * 16 * 16)
-    weights.grow(weights.SHIPPED, weights.CELL, path)
+    weights.TRAININGS["color"].begin(path)
     assert initial_machine(replace(weights.SETTINGS, start_from=path))[1].cell == weights.CELL
     measurement = ud.Measurement(y.reshape(1, 3, 16, 16), ud.Identity(), ud.Gaussian(0.1))
     shipped, grown = (
-        ud.RecurrentInference(weights=w).restore(measurement) for w in (weights.SHIPPED, path)
+        ud.RecurrentInference(weights=w).restore(measurement)
+        for w in (weights.SHIPPED["color"], path)
     )
     torch.testing.assert_close(grown.x, shipped.x)
 
 
-def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys):
-    weights.status(settings, settings.images[0])
+def test_the_gray_machine_begins_as_that_for_color_on_equal_channels(tmp_path):
+    path, y = tmp_path / "start.safetensors", torch.linspace(0, 1, 24 * 20).reshape(1, 1, 24, 20)
+    weights.TRAININGS["gray"].begin(path)
+    measurement = ud.Measurement(y, ud.Identity(), ud.Gaussian(0.1))
+    color, gray = (
+        ud.RecurrentInference(weights=w).restore(measurement)
+        for w in (weights.SHIPPED["color"], path)
+    )
+    torch.testing.assert_close(gray.x, color.x)
+
+
+@pytest.mark.parametrize("pictures", weights.TRAININGS)
+def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys, pictures):
+    weights.status(settings, settings.images[0], pictures)
     assert capsys.readouterr().out == "stopped\n"
-    weights.go_on(settings)
+    weights.go_on(replace(weights.TRAININGS[pictures], settings=settings))
     assert capsys.readouterr().out == f"{settings.output / 'weights.safetensors'}\n"
-    weights.status(settings, settings.images[0])
+    weights.status(settings, settings.images[0], pictures)
     stopped, header, row, shipped, average, _ = capsys.readouterr().out.splitlines()
     assert (stopped, header) == ("stopped", "iteration,loss")
     assert row.startswith("1,")
-    assert shipped.endswith(f" dB  {weights.SHIPPED}")
+    assert shipped.endswith(f" dB  {weights.SHIPPED[pictures]}")
     assert average.endswith(f" dB  {settings.output / 'weights.safetensors'}")
 
 
@@ -68,7 +81,7 @@ def test_two_do_not_train_at_once(settings):
     )
     with weights.alone(settings.output):
         with pytest.raises(SystemExit, match="runs already"):
-            weights.go_on(settings)
+            weights.go_on(replace(weights.TRAININGS["color"], settings=settings))
         command = [sys.executable, "-c", code, str(settings.output)]
         root = Path(weights.__file__).parents[1]
         ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)

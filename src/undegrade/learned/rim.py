@@ -84,9 +84,8 @@ class RIM(nn.Module):
         """The state before the first step; nothing is taken from a state nearby."""
         del near
         if x0.shape[1] not in (1, self.colors):
-            raise ValueError(
-                f"this network restores images of 1 or {self.colors} channels, got {x0.shape[1]}"
-            )
+            known = "1 channel" if self.colors == 1 else f"1 or {self.colors} channels"
+            raise ValueError(f"this network restores images of {known}, got {x0.shape[1]}")
         x0, prepared = self.features.prepare(problem, x0, self.steps)
         latent = self.parametrization.latent(x0)
         return RIMState(

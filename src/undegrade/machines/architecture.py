@@ -28,7 +28,7 @@ class Architecture:
         cell: the network.
         features: what it is shown.
         parametrization: from the space of its steps to images.
-        colors: channels of the images that it is made for.
+        colors: channels of the images that it is made for; at 1 it is trained on gray ones alone.
         steps: of a restoration.
 
     Raises:

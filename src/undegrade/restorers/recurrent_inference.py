@@ -2,7 +2,7 @@
 
 import copy
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
@@ -29,10 +29,10 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.nominal import Nominal, nominal
-from undegrade.restorers.shared_noise import in_color, is_gray, own_noise, separated
+from undegrade.restorers.shared_noise import in_color, is_gray, one_of, own_noise, separated
 
 WEIGHTS = Path(__file__).parent / "weights"
-DENOISING, UNIVERSAL = "denoising", "universal"
+DENOISING, GRAY, UNIVERSAL = "denoising", "denoising-gray", "universal"
 _PIECE = 1024  # pixels a side of the picture, larger than any kernel
 
 
@@ -61,8 +61,9 @@ class RecurrentInference:
         the defaults.
 
     Arguments:
-        weights: a file that `train` wrote; by default one in the package: that for noise where
-            there is nothing else and no entry is lost, the universal one otherwise.
+        weights: a file that `train` wrote; by default one in the package: that for noise, of color
+            or of gray pictures, where there is nothing else and no entry is lost, the universal one
+            otherwise.
         steps: how many; by default as many as in training. For blur, low resolution and lost
             pixels more may help a little: 8 gain 0.2 dB at ×4.
         tile: side, in pixels, of what is restored at once where the noise is the same everywhere
@@ -104,6 +105,11 @@ class RecurrentInference:
         if compressed is not None:
             return self._decompressed(compressed, observe)
         path = shipped(measurement) if self.weights is None else self.weights
+        if self.weights is None and path.stem == DENOISING and (one := one_of(measurement)):
+            alike = measurement.y.shape
+            looks = [_seen_as(observer, lambda x: x.expand(alike)) for observer in observe]
+            result = self.restore(one, observe=looks)
+            return replace(result, x=result.x.expand(alike), x0=first_estimate(measurement))
         modified = path.stat().st_mtime if path.exists() else 0.0
         rim = copy.deepcopy(_machine(path, modified, self.steps, self.tile)).to(measurement.y)
         rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -154,7 +160,7 @@ class RecurrentInference:
         x0 = first_estimate(measurement)
         if x0.shape[1] == 1:
             colored, none = in_color(measurement), x0.new_zeros(len(x0))
-            looks = [_of_brightness(observer) for observer in observe]
+            looks = [_seen_as(observer, lambda x: x.mean(1, keepdim=True)) for observer in observe]
             apart = replace(inside, measurement=separated(colored, none))
             result = self._in_windows(rim, apart, looks)
             return replace(result, x=result.x.mean(1, keepdim=True), x0=x0)
@@ -234,11 +240,11 @@ def _local_cell(rim: RIM) -> LocalCell | None:
     return cell if isinstance(cell, LocalCell) else None
 
 
-def _of_brightness(observer: Observer) -> Observer:
-    """The same observer of the mean of the channels."""
+def _seen_as(observer: Observer, seen: Callable[[Image], Image]) -> Observer:
+    """The same observer of what the estimates are seen as."""
 
     def look(iteration: int, state: Any) -> Mapping[str, PerSample]:
-        return observer(iteration, replace(state, x=state.x.mean(1, keepdim=True)))
+        return observer(iteration, replace(state, x=seen(state.x)))
 
     return look
 
@@ -271,8 +277,10 @@ def shipped(measurement: Measurement) -> Path:
     """The weights in the package that are best for a measurement."""
     y, gram = measurement.y, measurement.operator.gram
     complete = bool((measurement.precision > 0).all())
-    only_noise = gram is not None and complete and _is_one(gram, measurement.operator.initial(y))
-    return WEIGHTS / f"{DENOISING if only_noise else UNIVERSAL}.safetensors"
+    x = measurement.operator.initial(y)
+    only_noise = gram is not None and complete and _is_one(gram, x)
+    of_noise = GRAY if x.shape[1] == 1 else DENOISING
+    return WEIGHTS / f"{of_noise if only_noise else UNIVERSAL}.safetensors"
 
 
 def _is_one(gram: Gram, x: Image) -> bool:

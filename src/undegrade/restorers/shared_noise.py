@@ -10,6 +10,7 @@ from undegrade.core.measurement import Measurement
 from undegrade.core.operator import LinearOperator
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
+from undegrade.operators.identity import Identity
 from undegrade.restorers.nominal import deviation
 
 _COLORS = 3
@@ -78,6 +79,15 @@ def is_gray(measurement: Measurement) -> Tensor:
     generator = torch.Generator().manual_seed(_SEED)
     test = torch.rand((1, 1, *x.shape[2:]), generator=generator).to(x).expand_as(x)
     return alike & _equal(operator(test))
+
+
+def one_of(measurement: Measurement) -> Measurement | None:
+    """One channel of pictures with nothing but noise whose three are the same; None of others."""
+    y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
+    alike = isinstance(measurement.operator, Identity) and y.shape[1:2] == (_COLORS,)
+    if not (alike and all(torch.equal(t[:, :1].expand_as(t), t) for t in (y, precision))):
+        return None
+    return Measurement(y[:, :1], measurement.operator, Gaussian(precision[:, :1].rsqrt()))
 
 
 def in_color(measurement: Measurement) -> Measurement:

@@ -40,6 +40,10 @@ class Task(NamedTuple):
     gray: bool = False
     share: float = 1.0
 
+    def of(self, colors: int) -> "Task":
+        """The same for a machine of so many channels: one of a single channel sees gray alone."""
+        return self._replace(gray=self.gray or colors == 1)
+
     def draw(self, x: Image, generator: torch.Generator) -> tuple[Tensor, Measurement]:
         """The truth (gray, or cut to what the degradation takes) and a measurement of it."""
         return measured(gray(x) if self.gray else x, self.degradations, generator)

@@ -63,9 +63,10 @@ class Run:
         self.settings, self.fabric, self.iteration = settings, fabric, 0
         device, seed = fabric.device, settings.seed
         self.pictures = Pictures(read_pictures(settings.images), settings.scales, device)
-        self.tasks = settings.mixture.tasks(torch.Generator().manual_seed(seed))
-        self.shares = torch.tensor([task.share for task in self.tasks])
         self.rim, self.architecture = initial_machine(settings)
+        tasks = settings.mixture.tasks(torch.Generator().manual_seed(seed))
+        self.tasks = [task.of(self.architecture.colors) for task in tasks]
+        self.shares = torch.tensor([task.share for task in self.tasks])
         self.rim.to(device)
         self.average = copy.deepcopy(self.rim)
         if settings.compile:

@@ -47,7 +47,8 @@ class Validation:
         values = list[Tensor]()
         for i, picture in enumerate(self.pictures):
             x = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
-            x, measurement = DEGRADATIONS[name].draw(x, torch.Generator().manual_seed(1000 + i))
+            task = DEGRADATIONS[name].of(rim.colors)
+            x, measurement = task.draw(x, torch.Generator().manual_seed(1000 + i))
             y, A, eta = measurement.y, measurement.operator, measurement.likelihood
             there = Measurement(y.to(self.device), A.to(self.device), eta.to(self.device))
             values.append(psnr(restored_by(rim, there).x.cpu(), x)[0])
