@@ -1,6 +1,6 @@
 """Learned Gauss–Newton against learned gradient descent behind a camera, at equal time.
 
-    python -m benchmarks.learned_gauss_newton train [--seconds 150] [--only NAME]
+    python -m benchmarks.learned_gauss_newton train [--seconds 110] [--only NAME]
     python -m benchmarks.learned_gauss_newton measure [--every 8] [--crop 96]
 
 Three machines around the same cell, trained by `undegrade.train` on random blurs seen through the
@@ -63,9 +63,7 @@ def settings(name: str, steps: int, iterations: int) -> TrainingSettings:
     """The training of one machine; only machine and length differ."""
     architecture = Architecture(cell=CELL, features=FEATURES[name], steps=steps)
     return TrainingSettings(
-        images=tuple(
-            table.DATA / folder for folder in ("bsds500/train", "bsds500/test", "photographs")
-        ),
+        images=tuple(table.DATA / folder for folder in ("bsds500/train", "bsds500/test")),
         output=FOLDER / name.replace(" ", "_").replace(",", ""),
         architecture=architecture,
         mixture=MIXTURE,
@@ -73,12 +71,12 @@ def settings(name: str, steps: int, iterations: int) -> TrainingSettings:
         batch=4,
         crops=(48, 48),
         scales=(0.7,),
-        kernel_rate=0.008,
-        learning_rate=1e-3,
-        warm_up=50,
+        kernel_rate=0.015,
+        learning_rate=1.5e-3,
+        warm_up=20,
         cool_down=0.8,
-        average=0.995,
-        save_every=500,
+        average=0.98,
+        save_every=200,
         precision="32-true",
         accelerator="cpu",
     )
@@ -237,7 +235,7 @@ def _tv_time(m: ud.Measurement) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("train", "measure"))
-    parser.add_argument("--seconds", type=float, default=150.0)
+    parser.add_argument("--seconds", type=float, default=110.0)
     parser.add_argument("--only", default="")
     parser.add_argument("--every", type=int, default=8)
     parser.add_argument("--crop", type=int, default=96)
