@@ -2,14 +2,15 @@
 
     python -m benchmarks.nonlinear cameras [--every N] [--crop SIDE]
     python -m benchmarks.nonlinear solvers [--every N] [--crop SIDE]
-    python -m benchmarks.nonlinear jpeg [--folder set5] [--crop SIDE]
+    python -m benchmarks.nonlinear jpeg [--folder set5|cbsd68] [--every N] [--crop SIDE]
     python -m benchmarks.nonlinear memory [--crop SIDE]
 
 `cameras` blurs by 11 pixels of motion behind each camera and restores by total variation with the
 best of a few weights by the truth, once with the camera in the model and once without; the learned
 method beside them. `solvers` gives L-BFGS 200 iterations and counts the processor time that it and
 Levenberg–Marquardt need to its value. `jpeg` compares total variation with the intervals of
-the file and as denoising of an estimated level, on the brightness of the pictures. `memory` counts
+the file and as denoising of an estimated level, each with the best weight by the truth, and what
+`auto` does, with nothing chosen by the truth, on the brightness of the pictures. `memory` counts
 the arrays of the size of a picture that live at once in steps behind blur and gamma 2.2.
 """
 
@@ -140,16 +141,18 @@ def trajectory(
     return seen
 
 
-def jpeg(folder: str, crop: int) -> list[table.Row]:
+def jpeg(folder: str, every: int, crop: int) -> list[table.Row]:
     rows = list[table.Row]()
     for quality in (10, 20, 30, 40):
-        scores: dict[str, list[float]] = {"file": [], "denoised": [], "intervals": []}
-        for _, path in table.pictures(folder):
-            whole = (
-                luma(ud.read_image(path))
-                if ud.read_image(path).shape[1] == 3
-                else ud.read_image(path)
-            )
+        scores: dict[str, list[float]] = {
+            "file": [],
+            "denoised": [],
+            "intervals": [],
+            "auto": [],
+        }
+        for _, path in table.pictures(folder, every):
+            whole = ud.read_image(path)
+            whole = luma(whole) if whole.shape[1] == 3 else whole
             x = whole[..., :crop, :crop]
             x = x[..., : x.shape[-2] // 8 * 8, : x.shape[-1] // 8 * 8]
             known = ud.Degradation(shape=tuple(x.shape[1:]), jpeg=Jpeg.of_quality(quality))
@@ -161,6 +164,8 @@ def jpeg(folder: str, crop: int) -> list[table.Row]:
                 peak(white, x, [f / max(std, 1 / 255) for f in (0.2, 0.5, 1.0)])
             )
             scores["intervals"].append(peak(known.measurement(y), x, [0.3, 1.0, 3.0]))
+            auto = ud.Automatic().restore(known.measurement(y)).x
+            scores["auto"].append(table.score(auto, x))
         rows.append({"quality": quality} | {name: table.mean(v) for name, v in scores.items()})
         print(rows[-1], flush=True)
     return rows
@@ -204,12 +209,14 @@ def main() -> None:
     made: dict[str, Callable[[], list[table.Row]]] = {
         "cameras": lambda: modelling(args.every, args.crop),
         "solvers": lambda: solvers(args.every, args.crop),
-        "jpeg": lambda: jpeg(args.folder, args.crop),
+        "jpeg": lambda: jpeg(args.folder, args.every, args.crop),
         "memory": lambda: memory(args.crop),
     }
-    detail = f"--folder {args.folder}" if args.which == "jpeg" else f"--every {args.every}"
+    folder = f"--folder {args.folder} " if args.which == "jpeg" else ""
+    detail = f"{folder}--every {args.every}"
     command = f"python -m benchmarks.nonlinear {args.which} {detail} --crop {args.crop}"
-    table.write(f"nonlinear_{args.which}", command, made[args.which]())
+    name = args.which if args.which != "jpeg" else f"jpeg_{args.folder}"
+    table.write(f"nonlinear_{name}", command, made[args.which]())
 
 
 if __name__ == "__main__":

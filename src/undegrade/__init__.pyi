@@ -116,6 +116,7 @@ from .machines.validated import Misfit as Misfit
 from .machines.validated import hold_out as hold_out
 from .machines.validated import recorrupt as recorrupt
 from .machines.weight_file import load_weights as load_weights
+from .machines.working_measurement import working_measurement as working_measurement
 from .metrics.distortion import psnr as psnr
 from .metrics.distortion import ssim as ssim
 from .metrics.distortion import without_border as without_border
@@ -190,7 +191,6 @@ from .restorers.synthesis import SynthesisState as SynthesisState
 from .restorers.untrained_network import UntrainedNetwork as UntrainedNetwork
 from .restorers.variational import Variational as Variational
 from .restorers.wiener import Wiener as Wiener
-from .restorers.working_measurement import working_measurement as working_measurement
 from .solvers.active_set import ActiveSet as ActiveSet
 from .solvers.active_set import ActiveSetState as ActiveSetState
 from .solvers.active_set import inverse_hessian as inverse_hessian

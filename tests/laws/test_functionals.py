@@ -76,6 +76,22 @@ def test_the_curvature_is_symmetric_and_positive(name):
 
 
 @every
+def test_a_preconditioner_is_symmetric_and_nearer_to_the_inverse_than_a_diagonal(name):
+    case, f, x = parts(name)
+    weight = torch.tensor([3.0, 0.5], dtype=torch.float64)
+    known = f.preconditioner(x, weight)
+    if known is None:
+        return
+    shift = 0.01 + uniform(*case.shape, seed=5)
+    solve, curved = known(shift), f.curvature(x)
+    u, v = uniform(*case.shape, seed=3) - 0.5, uniform(*case.shape, seed=4) - 0.5
+    torch.testing.assert_close(dot(u, solve(v)), dot(solve(u), v))
+    assert (dot(u, solve(u)) > 0).all()
+    r = shift * u + per_sample(weight, u) * curved(u)
+    assert (norm(solve(r) - u) < 0.5 * norm(u)).all()
+
+
+@every
 def test_a_dual_of_zero_adds_nothing_and_any_it_reaches_keeps_the_curvature_positive(name):
     case, f, x = parts(name)
     u, v = uniform(*case.shape, seed=3) - 0.5, uniform(*case.shape, seed=4) - 0.5

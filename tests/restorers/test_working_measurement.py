@@ -7,13 +7,13 @@ from tests.end_to_end.conftest import scene
 from undegrade.core.measurement import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.saturated import Saturated
+from undegrade.machines.working_measurement import working_measurement
 from undegrade.metrics.distortion import psnr
 from undegrade.operators.blur import Blur
 from undegrade.operators.identity import Identity
 from undegrade.operators.response import Response
 from undegrade.operators.response_curves import SRGB, Gamma
 from undegrade.restorers.recurrent_inference import RecurrentInference
-from undegrade.restorers.working_measurement import working_measurement
 
 BLUR = Blur(torch.ones(3, 3, dtype=torch.float64) / 9, "replicate")
 

@@ -20,7 +20,8 @@ from undegrade.priors.box import Box
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
 from undegrade.solvers.lbfgs import LBFGS
-from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt, probed_diagonal
+from undegrade.solvers.levenberg_marquardt import LevenbergMarquardt
+from undegrade.solvers.preconditioner import probed_diagonal
 
 
 def camera(weight: float = 0.1, constraint: Box | None = None, likelihood=None) -> Objective:

@@ -66,6 +66,14 @@ class Functional(torch.nn.Module, metaclass=Listed):
         """
         return self.curvature(x), lambda _: dual
 
+    def preconditioner(self, x: Tensor, weight: PerSample) -> Callable[[Tensor], Linear] | None:
+        """Shift > 0 ↦ M about (weight·C + diag(shift))⁻¹, C the `curvature` at x; M > 0.
+
+        None where no M is known that is better than a diagonal.
+        """
+        del x, weight
+        return None
+
     def modulus(self, x: Tensor) -> PerSample:
         """m such that f − m/2·‖x‖² is convex: 0 where f is, −∞ where nothing is known."""
         return x.new_full((len(x),), -math.inf)

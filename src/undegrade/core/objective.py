@@ -7,7 +7,7 @@ from typing import Generic, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Functional, Linear, Proximable
+from undegrade.core.functional import Functional, Proximable
 from undegrade.core.image import Image, PerSample, Vector, per_sample, require_shape
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.operator import Operator
@@ -108,20 +108,6 @@ class Objective(Functional, Generic[F_co, G_co]):
         fidelity, prior = self.fidelity.curvature(x), self.prior.curvature(x)
         weight = per_sample(self.weights(x), x)
         return lambda v: torch.addcmul(fidelity(v), weight, prior(v))
-
-    def dual(self, x: Vector) -> Tensor:
-        """That of the prior."""
-        return self.prior.dual(x)
-
-    def tightened(self, x: Vector, dual: Tensor) -> tuple[Linear, Linear]:
-        fidelity, (prior, moved) = self.fidelity.curvature(x), self.prior.tightened(x, dual)
-        weight = per_sample(self.weights(x), x)
-
-        def curved(v: Vector) -> Vector:
-            bent = weight * prior(v)  # first: it takes more room on its way
-            return bent.add_(fidelity(v))
-
-        return curved, moved
 
     def modulus(self, x: Vector) -> PerSample:
         weight = self.weights(x)

@@ -77,7 +77,29 @@ class BlockTransform(LinearOperator):
         if len(planes) == 1:
             return planes[0][..., :height, :width]
         bright, *colors = planes
-        full = torch.cat([bright, *(self._enlarged(c) for c in colors)], 1)
+        return self._of_planes(torch.cat([bright, *(self._enlarged(c) for c in colors)], 1))
+
+    def right_inverse(self, row: Tensor) -> Image:
+        """A picture of these coefficients, exactly for whole blocks: colors by repetition.
+
+        What a decoder smooths between color differences (`initial`) changes their means.
+        """
+        bright, *colors = (_cosine(plane, inverse=True) for plane in self.blocks(row))
+        height, width = self.shape[1:]
+        if not colors:
+            return bright[..., :height, :width]
+        n = self.subsampling
+        repeated = (c.repeat_interleave(n, -2).repeat_interleave(n, -1) for c in colors)
+        return self._of_planes(torch.cat([bright, *repeated], 1))
+
+    def mixed_variance(self, planes: Tensor) -> Tensor:
+        """Of every channel, from that of every plane where they are independent, (b, planes)."""
+        if self.shape[0] == 1:
+            return planes
+        return planes @ torch.linalg.inv(planes.new_tensor(_MATRIX)).square().T
+
+    def _of_planes(self, full: Tensor) -> Image:
+        height, width = self.shape[1:]
         inverse = torch.linalg.inv(full.new_tensor(_MATRIX))
         return torch.einsum("ij,bjhw->bihw", inverse, full)[..., :height, :width]
 

@@ -28,7 +28,7 @@ class Cache:
 
     def __call__(self, source: Tensor, key: Hashable, derive: Callable[[], Tensor]) -> Tensor:
         """`derive()`, or what it gave for this source and key before."""
-        if torch.compiler.is_compiling() or source.requires_grad or _is_transient(source):
+        if torch.compiler.is_compiling() or source.requires_grad or is_transient(source):
             return derive()  # a compiled program would break off to look something up
         if not self._is_of(source):
             self._of = (source, source._version, source.data_ptr())
@@ -36,7 +36,7 @@ class Cache:
         found = self._known.get(key)
         if found is None:
             found = derive()
-            if not _is_transient(found):
+            if not is_transient(found):
                 self._known = dict([*self._known.items()][1 - _MOST :]) | {key: found}
         return found
 
@@ -47,7 +47,7 @@ class Cache:
         return tensor is source and (version, address) == (source._version, source.data_ptr())
 
 
-def _is_transient(tensor: Tensor) -> bool:
+def is_transient(tensor: Tensor) -> bool:
     """Whether a tensor belongs to a function transform or to inference mode."""
     # torch.func has no public question for this (debug_unwrap came later than torch 2.6)
     wrapped: bool = torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # pyright: ignore

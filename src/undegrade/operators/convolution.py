@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from undegrade.core.image import Image, require_double_or_single
+from undegrade.operators.cache import is_transient
 
 
 def convolve(x: Image, psf: Tensor) -> Tensor:
@@ -41,7 +42,11 @@ def transfer_function(psf: Tensor, size: tuple[int, int], origin: tuple[int, int
 def filtered(x: Image, transfer: Tensor, size: tuple[int, int], keep: tuple[int, int]) -> Tensor:
     """Circular convolution on a zero-extended grid of `size`; the first `keep` rows, columns."""
     spectrum = torch.fft.rfft2(x, s=size)
-    spectrum = spectrum * transfer  # by name, so that the first one is freed
+    alike = transfer.shape[0] in (1, x.shape[0]) and transfer.shape[1] in (1, x.shape[1])
+    if torch.is_grad_enabled() or is_transient(x) or is_transient(transfer) or not alike:
+        spectrum = spectrum * transfer  # by name, so that the first one is freed
+    else:
+        spectrum.mul_(transfer)
     return torch.fft.irfft2(spectrum, s=size)[..., : keep[0], : keep[1]]
 
 

@@ -9,6 +9,8 @@ from undegrade.core.image import Image
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.operators.mask import Mask
 
+_STRIP = 2**18  # entries that are differentiated at once, 1 MB: they stay in the cache
+
 
 @runtime_checkable
 class Curve(Protocol):
@@ -45,14 +47,24 @@ class Response(Operator):
 
     def linearize(self, x: Image) -> tuple[Tensor, LinearOperator]:
         """The curve and its slope, from one evaluation."""
+        # by strips of rows: what the derivative remembers is many times its result
+        strips = [self._with_slope(strip) for strip in x.split(_rows(x), -2)]
+        value, slope = (torch.cat(parts, -2) for parts in zip(*strips, strict=True))
+        return value, Mask(slope)
+
+    def _with_slope(self, x: Image) -> tuple[Tensor, Tensor]:
         value, back, *_ = torch.func.vjp(self.curve.encode, x)
-        return value, Mask(back(torch.ones_like(value))[0])
+        return value, back(torch.ones_like(value))[0]
 
     @property
     def inverse(self) -> "Response":
         """From the values of a file to linear light."""
         curve = self.curve
         return Response(curve.curve if isinstance(curve, Inverted) else Inverted(curve))
+
+
+def _rows(x: Image) -> int:
+    return max(_STRIP * x.shape[-2] // max(x.numel(), 1), 1)
 
 
 @final

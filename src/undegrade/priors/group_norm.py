@@ -30,6 +30,22 @@ def magnitude(field: Field, coupling: Coupling) -> Tensor:
     return squared.clamp(min=torch.finfo(field.dtype).tiny).sqrt()
 
 
+def _products(a: Field, b: Field, coupling: Coupling) -> Tensor:
+    """⟨a, b⟩ of every group, one member after the other: no field of products is made."""
+    dimensions = COUPLED_DIMENSIONS[coupling]
+    if not dimensions:
+        return a * b
+    first, last = dimensions[0], dimensions[-1]
+    members = zip(*(v.flatten(first, last).unbind(first) for v in (a, b)), strict=True)
+    u, v = next(members)
+    total = u * v
+    for u, v in members:
+        total.addcmul_(u, v)
+    for dimension in dimensions:
+        total = total.unsqueeze(dimension)
+    return total
+
+
 @final
 class GroupNorm(Convex):
     """Σ ρ(|v|) over the pixels of a field v of shape (b, c, 2, h, w), ρ a norm or Huber's.
@@ -104,14 +120,13 @@ class GroupNorm(Convex):
         """
         if not self.smoothing:
             return super().tightened(x, dual)
-        coupled = COUPLED_DIMENSIONS[self.coupling]
         size = magnitude(x, self.coupling)
         pull = self.pull(size)
         unit, beyond = x * pull, size > self.smoothing  # below δ the parabola does not turn
         del size, x  # room for what comes
 
         def within(a: Tensor, b: Tensor) -> Tensor:
-            return beyond * ((a * b).sum(coupled, keepdim=True) if coupled else a * b)
+            return _products(a, b, self.coupling).mul_(beyond)
 
         def curved(v: Field) -> Field:
             bent = dual * within(unit, v)

@@ -1,12 +1,14 @@
 """Total variation: images of few and short edges."""
 
+from collections.abc import Callable
 from typing import final
 
 import torch
 from torch import Tensor
 
-from undegrade.core.functional import Composite, Functional
-from undegrade.core.image import Image, PerSample
+from undegrade.core.functional import Composite, Functional, Linear
+from undegrade.core.image import Image, PerSample, per_sample
+from undegrade.linear_algebra.multigrid import shifted_laplacian
 from undegrade.priors import total_variation_compiled as compiled
 from undegrade.priors.finite_difference import FiniteDifference
 from undegrade.priors.group_norm import Coupling, GroupNorm, magnitude
@@ -56,6 +58,14 @@ class TotalVariation(Composite):
             return super().value_and_grad(x)
         size = compiled.slopes(x, coupling)
         return self.size.total(size), compiled.diffuse(x, self.size.pull(size))
+
+    def preconditioner(self, x: Image, weight: PerSample) -> Callable[[Tensor], Linear] | None:
+        """The lagged parabola is a weighted Laplacian; without smoothing it has no bound."""
+        if not self.size.smoothing:
+            return None
+        pull = self.size.pull(magnitude(self.gradient(x), self.size.coupling))
+        pull = pull.mul_(per_sample(weight, pull))
+        return lambda shift: shifted_laplacian(shift, pull)
 
     def ascend(self, p: Tensor, x: Image, step: PerSample, weight: PerSample) -> Tensor:
         if not compiled.pays(x, p):

@@ -9,6 +9,7 @@ import torch
 from undegrade.core.measurement import Measurement, require_measurement
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
+from undegrade.machines.decompression import decompression
 from undegrade.restorers.choice import Choice
 from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
 from undegrade.restorers.variational import Variational
@@ -24,6 +25,10 @@ _GAINS = {
     "universal": "a known linear degradation, where it is 0.2 to 3 dB above total variation on "
     "photographs",
 }
+_JPEG = (
+    "a JPEG file, where noise removal within its intervals is 1 dB above the file and total "
+    "variation is not (docs/nonlinear.md)"
+)
 
 
 @final
@@ -45,6 +50,8 @@ class Automatic:
     def choose(self, measurement: Measurement) -> Choice:
         """The method for a measurement, with the reason."""
         require_measurement(measurement)
+        if decompression(measurement) is not None:
+            return Choice(name="learned", restorer=RecurrentInference(), reason=_JPEG)
         obstacle = _obstacle(measurement)
         if obstacle:
             return Choice(name="variational", restorer=Variational(), reason=obstacle)

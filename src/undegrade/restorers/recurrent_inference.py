@@ -19,14 +19,17 @@ from undegrade.core.solver import Observer, Record, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.rim import RIM, RIMState
+from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.machines.decompression import ROUNDS, Decompression, decompression
 from undegrade.machines.weight_file import load_weights
 from undegrade.machines.windows import in_windows, interior_of
+from undegrade.machines.working_measurement import working_measurement
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
+from undegrade.operators.identity import Identity
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.nominal import Nominal, nominal
 from undegrade.restorers.shared_noise import in_color, is_gray, own_noise, separated
-from undegrade.restorers.working_measurement import working_measurement
 
 WEIGHTS = Path(__file__).parent / "weights"
 DENOISING, UNIVERSAL = "denoising", "universal"
@@ -42,6 +45,9 @@ class RecurrentInference:
     and missing pixels, 0.6 to 1.3 dB on low resolution. It fails for pictures unlike
     photographs. Behind an operator, noise that the channels share (a gray picture has no other) is
     first made independent, by more noise in the directions of color.
+
+    A JPEG file is restored in rounds of noise removal, at the level that its rounded coefficients
+    tell, each followed by what their intervals allow (`Decompression`).
 
     Behind a non-linear operator, such as a camera's response, shipped weights see the linear
     measurement that this one is near the first estimate (`working_measurement`). Weights of your
@@ -94,6 +100,9 @@ class RecurrentInference:
         require_measurement(measurement)
         if self.weights is None and not measurement.operator.linear:
             return self._by_rounds(measurement, observe)
+        compressed = decompression(measurement) if self.weights is None else None
+        if compressed is not None:
+            return self._decompressed(compressed, observe)
         path = shipped(measurement) if self.weights is None else self.weights
         modified = path.stat().st_mtime if path.exists() else 0.0
         rim = copy.deepcopy(_machine(path, modified, self.steps, self.tile)).to(measurement.y)
@@ -175,6 +184,20 @@ class RecurrentInference:
             again = self.restore(working_measurement(measurement, result.x))
             result = replace(again, seconds=result.seconds + again.seconds, trace=result.trace)
         return result
+
+    def _decompressed(
+        self, compressed: Decompression, observe: Sequence[Observer]
+    ) -> Result[RIMState]:
+        """Noise that is less every round, and after every round what the file allows."""
+        x0, std = compressed.decoded, compressed.std
+        *before, last = ROUNDS
+        x, seconds = x0, 0.0
+        for factor in before:
+            result = self.restore(Measurement(x, Identity(), Gaussian(factor * std)))
+            x, seconds = compressed.within(result.x), seconds + result.seconds
+        result = self.restore(Measurement(x, Identity(), Gaussian(last * std)), observe=observe)
+        x, seconds = compressed.within(result.x).clamp(0, 1), seconds + result.seconds
+        return replace(result, x=x, x0=x0, seconds=seconds)
 
 
 def _reach(rim: RIM, cell: LocalCell, interior: Operator, measurement: Measurement) -> int:

@@ -38,7 +38,7 @@ P = TypeVar("P", bound=Functional)
 WARM_UP_ITERATIONS = 30  # per tried weight, each from where the last one ended
 GAP_EVERY = 30  # iterations between two duality gaps, each as expensive as an iteration
 _EVEN = 0.5  # least part of its largest eigenvalue that all of AᵀA have where it counts as even
-_TIGHT = 1e-5  # tolerance from which Levenberg–Marquardt is as quick as L-BFGS, and ends lower
+_BENT, _MOST = 0.1, 0.5  # part of the curvature, and of the entries, for Gauss–Newton to pay
 NEARBY = Box(-1.0, 2.0)  # contains every restored image, and makes duality gaps finite
 
 
@@ -81,10 +81,9 @@ class Variational:
     nats at the noise level of the measurement, and so needs no weight for noise alone.
 
     Denoising and likelihoods with a kink (Laplace) go through the primal–dual method, Gaussian
-    noise on a blur that wraps around through its preconditioned form, a non-linear φ at a tolerance
-    of 1e-5 or less through Levenberg–Marquardt, everything else (any other blur, smooth likelihood
-    or non-linear φ) through L-BFGS. Without a weight, the one with the least estimated prediction
-    error is taken.
+    noise on a blur that wraps around through its preconditioned form and on any other through
+    L-BFGS, everything else (photons, clipping, a non-linear φ) through Levenberg–Marquardt. Without
+    a weight, the one with the least estimated prediction error is taken, after trials by L-BFGS.
 
     References:
         Rudin, Osher and Fatemi, Nonlinear total variation based noise removal algorithms (1992).
@@ -162,13 +161,15 @@ class Variational:
         return Objective(fidelity, prior, weight, NONNEGATIVE if self.nonnegative else None)
 
     def _last_plan(self, measurement: Measurement, weight: PerSample, x0: Image) -> Plan:
-        """That of the trials; where a non-linear φ is to be solved closely, a more exact one."""
-        exact = self.tolerance <= _TIGHT and not measurement.operator.linear
+        """That of the trials, or Levenberg–Marquardt where that was measured to be quicker."""
+        noise, operator = measurement.likelihood.noise, measurement.operator
         free = not self.nonnegative and self.prior is None
-        if not free or not exact or not measurement.likelihood.noise.smooth:
+        bent = not operator.linear or not noise.quadratic
+        direct = noise.closed_form and _well_posed(operator, x0)
+        if not (free and bent and noise.smooth) or direct or _flat(measurement, x0):
             return self._plan(measurement, weight, x0)
         # its residual is what the last step was to gain; the next one gains some tenths of that
-        enough = until(iterations=self.iterations, residual=self.tolerance / 3)
+        enough = until(iterations=self.iterations, residual=self.tolerance)
         objective = self.objective(measurement, weight)
         return Plan(LevenbergMarquardt(), objective, enough, _alone)
 
@@ -240,6 +241,16 @@ def _squares(operator: Operator, noise: NoiseModel, y: Tensor) -> LeastSquares |
         return None
     squares = LeastSquares(operator.as_linear(""), y, noise.precision(y).rsqrt())
     return squares if squares.uniform else None
+
+
+def _flat(measurement: Measurement, x: Image) -> bool:
+    """Whether −log p bends nowhere near as its quadratic model says, for most entries of a sample.
+
+    As of an interval, inside of which Gauss–Newton's model sees nothing of its ends.
+    """
+    noise, y = measurement.likelihood.noise, measurement.y
+    bends = noise.curvature(measurement.operator(x), y) >= _BENT * noise.precision(y)
+    return bool((bends.flatten(1).float().mean(1) < _MOST).any())
 
 
 def _require_smooth(noise: NoiseModel) -> None:

@@ -13,18 +13,17 @@ from undegrade.core.image import PerSample, Vector, dot, norm, per_sample, ratio
 from undegrade.core.objective import Smooth
 from undegrade.core.stopping import State
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
-from undegrade.linear_algebra.probes import random_signs
 from undegrade.solvers.line_search import Point, rounding
+from undegrade.solvers.preconditioner import Preconditioner, preconditioner
 from undegrade.solvers.refusal import refuse_derivatives
 from undegrade.solvers.two_metric import two_metric
 
 _GOOD, _POOR = 0.75, 0.25  # of the decrease that the model expects: trust it more, or less
 _LEAST = 1e-4  # of it: below, the step is not taken
-_LOOSEST = 0.5  # relative residual of conjugate gradients far from the solution; it falls with ‖∇‖
+_LOOSEST, _USUAL = 0.5, 0.1  # relative residual of conjugate gradients: it falls with ‖∇‖
+_CLOSE = 1e-3  # of the gradient's norm at the start: from there on it falls further
 _NEAR = 0.3  # of the gradient's norm at the start: from there on the dual is carried along
 _SHORTEST = 0.1  # of a step that failed, tried instead
-_WEAKEST = 0.05  # of the mean: diagonal entries below are rounded up, where a probe says nothing
-_PROBE = 577215664  # a seed that nobody simulates noise with
 _LARGEST = 1e12  # damping relative to the curvature from which no step moves anything
 
 
@@ -43,16 +42,19 @@ class LevenbergMarquardtState(NamedTuple):
 @final
 @dataclass(frozen=True, kw_only=True)
 class LevenbergMarquardt:
-    """Minimizes f(x) + λg(x), x free or in a box, by steps (C + μD) d = −∇ of its curvature C.
+    """Minimizes f(x) + λg(x), x free or in a box, by steps (C + μ) d = −∇ of its curvature C.
 
-    C is `problem.tightened`: φ′ᵀWφ′ of a fidelity, whatever its likelihood, plus λ times that of
+    C is φ′ᵀWφ′ of a fidelity, whatever its likelihood, plus λ times the `tightened` curvature of
     the prior, for total variation by a dual field that moves along. No matrix is formed: conjugate
-    gradients, preconditioned by the diagonal of C + μD as two probes show it, solve to a relative
-    residual of ½‖∇‖/‖∇₀‖. μ falls by 3 where the value fell by more than ¾ of what the model
-    expects, and doubles below ¼. A step below 1e-4 of it, or to a value that is not finite, is
-    shortened once. Where that fails too it is not taken: the dual begins anew at 0, where the model
-    majorizes the prior, or μ grows by 4 where it was 0 already, as it is until ‖∇‖ ≤ 0.3‖∇₀‖. Each
-    sample has its own μ and dual and decides for itself.
+    gradients solve to a relative residual of ½‖∇‖/‖∇₀‖, 0.1 at least until ‖∇‖ ≤ 1e-3‖∇₀‖. They are
+    helped by an approximate inverse of C + μ, for total variation a cycle over ever coarser grids,
+    else a diagonal.
+
+    μ falls by 3 where the value fell by more than ¾ of what the model expects, and doubles below ¼.
+    A step below 1e-4 of it, or to a value that is not finite, is shortened once. Where that fails
+    too it is not taken: the dual begins anew at 0, where the model majorizes the prior, or μ grows
+    by 4 where it was 0 already, as it is until ‖∇‖ ≤ 0.3‖∇₀‖. Each sample has its own μ and dual
+    and decides for itself.
 
     It converges super-linearly where the value at the solution is small or φ nearly linear, also
     where gradient steps crawl for bad scaling, and to a minimum behind total variation in a
@@ -65,8 +67,7 @@ class LevenbergMarquardt:
 
     References:
         Moré, The Levenberg–Marquardt algorithm (1978). Eisenstat and Walker, Choosing the forcing
-        terms in an inexact Newton method (1996). Tang and Saad, A probing method for computing the
-        diagonal of a matrix inverse (2012), for the two probes.
+        terms in an inexact Newton method (1996).
 
     Good values:
         the defaults; damping 1 where the start is far away and φ strongly curved. A residual of
@@ -100,7 +101,7 @@ class LevenbergMarquardt:
             value, gradient = problem.value_and_grad(x)
         unknown = value * 0 + math.inf
         damping = torch.full_like(value, self.damping)
-        first, dual = norm(gradient), problem.dual(x)
+        first, dual = norm(gradient), problem.prior.dual(x)
         return LevenbergMarquardtState(x, unknown, value, gradient, damping, first, dual)
 
     def step(self, problem: Smooth, state: LevenbergMarquardtState) -> LevenbergMarquardtState:
@@ -110,22 +111,35 @@ class LevenbergMarquardt:
 
     def _go(self, problem: Smooth, state: LevenbergMarquardtState) -> LevenbergMarquardtState:
         x, gradient = state.x, state.gradient
-        curved, moved = problem.tightened(x, state.dual)
-        diagonal = probed_diagonal(curved, x)
-        mu = state.damping * diagonal.flatten(1).mean(1)
-        tolerance = _LOOSEST * ratio(norm(gradient), state.first).clamp(max=1)
-        whole = diagonal.add_(per_sample(mu, x))
-        solve = functools.partial(self._solved, curved, whole, mu, tolerance)
+        fidelity, (bent, moved) = (
+            problem.fidelity.curvature(x),
+            problem.prior.tightened(x, state.dual),
+        )
+        weight = per_sample(problem.weights(x), x)
+
+        def prior(v: Vector) -> Vector:
+            return weight * bent(v)
+
+        def curved(v: Vector) -> Vector:
+            u = prior(v)  # first: it takes more room on its way
+            return u.add_(fidelity(v))
+
+        near = preconditioner(problem, x, fidelity, prior, state.damping)
+        tolerance = _forcing(ratio(norm(gradient), state.first))
+        solve = functools.partial(self._solved, curved, near, tolerance)
         if problem.constraint is None:
             step = -solve(gradient, None)
             landed = x + step
+            # conjugate gradients leave a residual orthogonal to what they found: dᵀCd = −dᵀ∇ − μd²
+            slope = -dot(gradient, step)
+            bend = (slope - near.shift * dot(step, step)).clamp(min=0)
         else:
             along = ratio(dot(gradient, curved(gradient)), dot(gradient, gradient))
-            scale = ratio(torch.ones_like(mu), along + mu)
+            scale = ratio(torch.ones_like(along), along + near.shift)
             _, landed = two_metric(problem.project, x, gradient, scale, solve)
             step = landed - x
-        slope, bend = -dot(gradient, step), dot(step, curved(step))
-        del curved, solve, diagonal, whole  # room for the derivatives of φ at the next point
+            slope, bend = -dot(gradient, step), dot(step, curved(step))
+        del curved, prior, fidelity, bent, solve, near  # room for the derivatives of φ there
         point = Point(landed, *problem.value_and_grad(landed))
         length = _length(state, point, slope, bend)
         if bool((length < 1).any()):
@@ -138,45 +152,33 @@ class LevenbergMarquardt:
     def _solved(
         self,
         curved: Linear,
-        whole: Tensor,
-        mu: PerSample,
+        near: Preconditioner,
         tolerance: PerSample,
         q: Vector,
         free: Vector | None,
     ) -> Vector:
-        """(C + μ)⁻¹ q, on the free pixels alone where there are others; `whole` its diagonal."""
-        shift = per_sample(mu, q)
+        """(C + μ)⁻¹ q, on the free pixels alone where there are others."""
+        shift = per_sample(near.shift, q)
 
-        def damped(v: Vector) -> Vector:
-            u = torch.addcmul(curved(v), shift, v)
-            return u if free is None else u * free
+        def kept(v: Vector) -> Vector:
+            return v if free is None else v.mul_(free)
 
         return conjugate_gradient(
-            damped,
+            lambda v: kept(torch.addcmul(curved(v), shift, v)),
             q,
             tolerance=tolerance,
             iterations=self.cg_iterations,
-            precondition=lambda r: r / whole,
+            precondition=lambda r: kept(near.solve(r)),
         ).x
 
 
-def probed_diagonal(curved: Linear, x: Vector) -> Vector:
-    """About the diagonal of a map, positive: exact where an entry meets none of its own color.
+def _forcing(left: PerSample) -> PerSample:
+    """The relative residual of a solve, by how much of the gradient's norm is left.
 
-    The entries are colored like a chessboard; one product a color. What is left of other entries
-    has random signs.
+    Closer than a tenth costs more products than it saves steps, until little is left: then it is
+    what makes the steps super-linear.
     """
-    signs = random_signs(x, _PROBE)
-    places = sum(
-        torch.arange(n, device=x.device).reshape(-1, *(1,) * (x.ndim - 1 - i))
-        for i, n in enumerate(x.shape[1:], 1)
-        if i > x.ndim - 3  # rows and columns: the colors of a pixel share a field of the board
-    )
-    black = (torch.as_tensor(places) % 2).to(x) * signs
-    white = signs - black
-    diagonal = black * curved(black) + white * curved(white)
-    mean = diagonal.flatten(1).mean(1).clamp(min=torch.finfo(x.dtype).tiny)
-    return torch.maximum(diagonal, _WEAKEST * per_sample(mean, x))
+    return (_LOOSEST * left).clamp(_USUAL, _LOOSEST) * (left / _CLOSE).clamp(max=1)
 
 
 def _length(
