@@ -1,17 +1,20 @@
 """Cameras and JPEG: what modelling them is worth, and which solver is quicker.
 
-    python -m benchmarks.nonlinear cameras [--every N] [--crop SIDE]
+    python -m benchmarks.nonlinear cameras [--camera KIND] [--every N] [--crop SIDE]
     python -m benchmarks.nonlinear solvers [--every N] [--crop SIDE]
     python -m benchmarks.nonlinear jpeg [--folder set5|cbsd68] [--every N] [--crop SIDE]
     python -m benchmarks.nonlinear memory [--crop SIDE]
 
 `cameras` blurs by 11 pixels of motion behind each camera and restores by total variation with the
-best of a few weights by the truth, once with the camera in the model and once without; the learned
-method beside them. `solvers` gives L-BFGS 200 iterations and counts the processor time that it and
-Levenberg–Marquardt need to its value. `jpeg` compares total variation with the intervals of
-the file and as denoising of an estimated level, each with the best weight by the truth, and what
-`auto` does, with nothing chosen by the truth, on the brightness of the pictures. `memory` counts
-the arrays of the size of a picture that live at once in steps behind blur and gamma 2.2.
+best of a few weights by the truth, once with the camera in the model and once without, there also
+with the noise level that is estimated where a user says nothing (and the weight still the truth's);
+beside them total variation with the weight that it chooses itself, and the learned method.
+`solvers` gives L-BFGS 200 iterations and counts the processor time that it and Levenberg–Marquardt
+need to its value. `jpeg` compares total variation with the intervals of the file and as denoising
+of an estimated level, each with the best weight by the truth, and what `auto` does, with nothing
+chosen by the truth, on the brightness of the pictures; on other folders than set5 `auto` alone.
+`memory` counts the arrays of the size of a picture that live at once in steps behind blur and gamma
+2.2.
 """
 
 import argparse
@@ -78,17 +81,26 @@ def best(measurement: ud.Measurement, scene: Tensor, std: float) -> float:
     return max(values)
 
 
-def modelling(every: int, crop: int) -> list[table.Row]:
+def modelling(camera: str, every: int, crop: int) -> list[table.Row]:
     rows = list[table.Row]()
     for kind, (operator, noise, plain, wrong, _) in cameras().items():
-        scores: dict[str, list[float]] = {"y": [], "ignored": [], "modelled": [], "learned": []}
+        if not kind.startswith(camera):
+            continue
+        scores: dict[str, list[float]] = {
+            name: []
+            for name in ("y", "noise unsaid", "ignored", "modelled", "own weight", "learned")
+        }
         for seed, x in enumerate(truths(every, crop)):
             scene, y = measured(kind, x, seed)
             std = level(kind)
             right = ud.Measurement(y, operator, noise)
             scores["y"].append(table.score(y.clamp(0, 1), scene.clamp(0, 1)))
+            found = ud.Measurement(y, plain, ud.Gaussian(ud.estimate_noise_std(y)))
+            scores["noise unsaid"].append(best(found, scene, std))
             scores["ignored"].append(best(ud.Measurement(y, plain, wrong), scene, std))
             scores["modelled"].append(best(right, scene, std))
+            own = ud.Variational().restore(right).x
+            scores["own weight"].append(table.score(own.clamp(0, 1), scene.clamp(0, 1)))
             learned = ud.RecurrentInference().restore(right).x
             scores["learned"].append(table.score(learned, scene.clamp(0, 1)))
         rows.append({"camera": kind} | {name: table.mean(v) for name, v in scores.items()})
@@ -144,12 +156,10 @@ def trajectory(
 def jpeg(folder: str, every: int, crop: int) -> list[table.Row]:
     rows = list[table.Row]()
     for quality in (10, 20, 30, 40):
-        scores: dict[str, list[float]] = {
-            "file": [],
-            "denoised": [],
-            "intervals": [],
-            "auto": [],
-        }
+        columns = (
+            ("file", "auto") if folder != "set5" else ("file", "denoised", "intervals", "auto")
+        )
+        scores: dict[str, list[float]] = {name: [] for name in columns}
         for _, path in table.pictures(folder, every):
             whole = ud.read_image(path)
             whole = luma(whole) if whole.shape[1] == 3 else whole
@@ -157,15 +167,17 @@ def jpeg(folder: str, every: int, crop: int) -> list[table.Row]:
             x = x[..., : x.shape[-2] // 8 * 8, : x.shape[-1] // 8 * 8]
             known = ud.Degradation(shape=tuple(x.shape[1:]), jpeg=Jpeg.of_quality(quality))
             y = known.degrade(x, torch.Generator())
+            auto = ud.Automatic().restore(known.measurement(y)).x
+            scores["file"].append(table.score(y, x))
+            scores["auto"].append(table.score(auto, x))
+            if "intervals" not in columns:
+                continue
             std = float(ud.estimate_noise_std(y))
             white = ud.Measurement(y, ud.Identity(), ud.Gaussian(max(std, 1 / 255)))
-            scores["file"].append(table.score(y, x))
             scores["denoised"].append(
                 peak(white, x, [f / max(std, 1 / 255) for f in (0.2, 0.5, 1.0)])
             )
             scores["intervals"].append(peak(known.measurement(y), x, [0.3, 1.0, 3.0]))
-            auto = ud.Automatic().restore(known.measurement(y)).x
-            scores["auto"].append(table.score(auto, x))
         rows.append({"quality": quality} | {name: table.mean(v) for name, v in scores.items()})
         print(rows[-1], flush=True)
     return rows
@@ -203,19 +215,22 @@ def main() -> None:
     parser.add_argument("which", choices=("cameras", "solvers", "jpeg", "memory"))
     parser.add_argument("--every", type=int, default=7)
     parser.add_argument("--crop", type=int, default=160)
+    parser.add_argument("--camera", default="", help="how the name of the one camera begins")
     parser.add_argument("--folder", default="set5")
     args = parser.parse_args()
     torch.set_num_threads(1)
     made: dict[str, Callable[[], list[table.Row]]] = {
-        "cameras": lambda: modelling(args.every, args.crop),
+        "cameras": lambda: modelling(args.camera, args.every, args.crop),
         "solvers": lambda: solvers(args.every, args.crop),
         "jpeg": lambda: jpeg(args.folder, args.every, args.crop),
         "memory": lambda: memory(args.crop),
     }
     folder = f"--folder {args.folder} " if args.which == "jpeg" else ""
+    folder += f"--camera {args.camera} " if args.camera else ""
     detail = f"{folder}--every {args.every}"
     command = f"python -m benchmarks.nonlinear {args.which} {detail} --crop {args.crop}"
-    name = args.which if args.which != "jpeg" else f"jpeg_{args.folder}"
+    part = args.folder if args.which == "jpeg" else args.camera
+    name = "_".join(filter(None, (args.which, part)))
     table.write(f"nonlinear_{name}", command, made[args.which]())
 
 

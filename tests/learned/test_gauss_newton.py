@@ -40,7 +40,7 @@ def features(start: LeastSquaresFeatures = EXACT) -> GaussNewtonFeatures:
     """With a network that does something, always the same."""
     found = GaussNewtonFeatures(start, 3).double().requires_grad_(False)
     for n, p in enumerate(found.parameters()):
-        p.copy_(0.1 * uniform(*p.shape, seed=n))
+        p.copy_(0.4 * uniform(*p.shape, seed=n))
     return found
 
 

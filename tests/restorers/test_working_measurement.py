@@ -6,10 +6,12 @@ from tests.cases import uniform
 from tests.end_to_end.conftest import scene
 from undegrade.core.measurement import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.saturated import Saturated
-from undegrade.machines.working_measurement import working_measurement
+from undegrade.machines.working_measurement import evenly_weighed, working_measurement
 from undegrade.metrics.distortion import psnr
 from undegrade.operators.blur import Blur
+from undegrade.operators.downsampling import Downsample
 from undegrade.operators.identity import Identity
 from undegrade.operators.response import Response
 from undegrade.operators.response_curves import SRGB, Gamma
@@ -54,3 +56,33 @@ def test_shipped_weights_restore_behind_a_response():
     y = Gaussian(0.01).sample(operator(x), torch.Generator().manual_seed(0))
     restored = RecurrentInference().restore(Measurement(y, operator, Gaussian(0.01))).x
     assert psnr(restored, x) > psnr(y, x) + 3
+
+
+def test_photons_are_weighed_by_what_is_near_and_not_by_themselves():
+    x = torch.full((2, 1, 12, 12), 0.2, dtype=torch.float64)
+    x[1] = 0.0
+    peak = 30.0
+    y = Poisson(peak).sample(BLUR(x), torch.Generator().manual_seed(0))
+    near = evenly_weighed(Measurement(y, BLUR, Poisson(peak)), x)
+    torch.testing.assert_close(near.y, y)
+    std = near.likelihood.std
+    torch.testing.assert_close(std[0], torch.full_like(y[0], (0.2 / peak) ** 0.5))
+    assert (std[1] >= 0.3 / peak).all()  # where nothing is seen it is not taken for exact
+
+
+def test_noise_that_is_the_same_everywhere_stays_as_it_is():
+    y = uniform(1, 3, 32, 32)
+    for noise in (Gaussian(0.1), Saturated(Gaussian(0.1))):
+        measured = Measurement(y, BLUR, noise)
+        assert evenly_weighed(measured, y) is measured
+    small = Measurement(y[..., :16, :16], Downsample(2), Poisson(10.0))
+    assert evenly_weighed(small, y) is small
+
+
+def test_a_blur_with_few_photons_is_restored():
+    x = scene(48, 40)
+    y = Poisson(10.0).sample(BLUR.to(x)(x), torch.Generator().manual_seed(0))
+    measured = Measurement(y, BLUR.to(x), Poisson(10.0))
+    careful = Measurement(y, BLUR.to(x), Gaussian(measured.precision.rsqrt()))
+    best = psnr(RecurrentInference().restore(measured).x, x)
+    assert best > psnr(RecurrentInference().restore(careful).x, x) + 0.2

@@ -10,7 +10,7 @@ from undegrade.core.image import Image, PerSample, norm
 
 _SIGNS = 4  # of a step: noise level, residual, gradient, how far the schedule has come
 _LEAST = 1e-3  # of the noise level: a smaller residual is rounding
-_GAIN = 10.0  # lets AdamW, whose steps are 5e-4, move the expected error by half a per cent
+_GAIN = 2.0  # lets AdamW, whose steps are 5e-4, move the expected error by a thousandth
 _FURTHEST = 3.0  # most that a logarithm moves: 400 times the damping, or a 400th of it
 
 
@@ -19,7 +19,7 @@ class PredictedDamping(nn.Module):
     """Factor of the error τ that a schedule expects, so that μ = λσ²/τ² suits the sample.
 
     With ρ, γ the root-mean-squares of the residual W(y − φ(x)) and of AᵀW of it, and t in [0, 1]
-    for how far the schedule has come, the factor is exp(3 tanh(f/3)), f = 10 (w·tanh(Vs + c) + b),
+    for how far the schedule has come, the factor is exp(3 tanh(f/3)), f = 2 (w·tanh(Vs + c) + b),
     s = (log σ, log ρ/σ, log γ/σ, t). Untrained it is 1. It is one number per sample, which a large
     picture whose parts differ may want several of.
 

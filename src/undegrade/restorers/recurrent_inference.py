@@ -23,7 +23,7 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.machines.decompression import ROUNDS, Decompression, decompression
 from undegrade.machines.weight_file import load_weights
 from undegrade.machines.windows import in_windows, interior_of
-from undegrade.machines.working_measurement import working_measurement
+from undegrade.machines.working_measurement import evenly_weighed, working_measurement
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
 from undegrade.operators.turn import TURNS
@@ -104,6 +104,8 @@ class RecurrentInference:
         compressed = decompression(measurement) if self.weights is None else None
         if compressed is not None:
             return self._decompressed(compressed, observe)
+        if self.weights is None:
+            measurement = evenly_weighed(measurement, first_estimate(measurement))
         path = shipped(measurement) if self.weights is None else self.weights
         if self.weights is None and path.stem == DENOISING and (one := one_of(measurement)):
             alike = measurement.y.shape

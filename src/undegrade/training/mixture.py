@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement
-from undegrade.degradations.degradation import Scene
 from undegrade.degradations.random import (
     Deblurring,
     Denoising,
@@ -60,8 +59,7 @@ class Mixture:
         super_resolution: share of those of 2, 3 or 4 times lower resolution.
         inpainting: share of those with pixels missing.
         cameras: share of those with a random known kernel in light, seen through the response of a
-            camera (gamma 2.2 or sRGB): a non-linear operator. Four of five restore what a file
-            holds, the others linear light.
+            camera (gamma 2.2 or sRGB): a non-linear operator. Pictures are what a file holds.
         gray: share of the denoising batches without color.
         noise: largest standard deviation for denoising.
         blur_noise: the same for deblurring, and for cameras.
@@ -151,18 +149,16 @@ def _blurs(
 
 
 def _cameras(noise: float, kernels: Tensor) -> Sequence[Task]:
-    """No boundary is quicker than another here, so that those of photographs are common."""
+    """No boundary is quicker than another here, so that those of photographs are common.
+
+    Pictures are encoded, as files are. In linear light the response is so steep at black that one
+    step below it measures as tens of white: steps of any kind, cut off early, ran away.
+    """
     boundaries: dict[Boundary, float] = {"replicate": 0.6, "valid": 0.2, "periodic": 0.2}
     curves: Sequence[Curve] = (Gamma(2.2), SRGB())
-    scenes: dict[Scene, float] = {"encoded": 0.8, "linear": 0.2}
     return [
-        Task(
-            Photographing(blurring=blur, curve=curve, scene=scene),
-            share=share * scenes[scene] / len(curves),
-        )
-        for (blur, share), curve, scene in product(
-            _blurs(noise, kernels, boundaries), curves, scenes
-        )
+        Task(Photographing(blurring=blur, curve=curve), share=share / len(curves))
+        for (blur, share), curve in product(_blurs(noise, kernels, boundaries), curves)
     ]
 
 
