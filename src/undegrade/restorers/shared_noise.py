@@ -83,11 +83,12 @@ def is_gray(measurement: Measurement) -> Tensor:
 
 def one_of(measurement: Measurement) -> Measurement | None:
     """One channel of pictures with nothing but noise whose three are the same; None of others."""
-    y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
-    alike = isinstance(measurement.operator, Identity) and y.shape[1:2] == (_COLORS,)
-    if not (alike and all(torch.equal(t[:, :1].expand_as(t), t) for t in (y, precision))):
+    y, operator = measurement.y, measurement.operator
+    precision = measurement.likelihood.noise.precision(y)
+    alike = all(torch.equal(t[:, :1].expand_as(t), t) for t in (y, precision))
+    if y.shape[1:2] != (_COLORS,) or not alike or not torch.equal(operator(y), y):
         return None
-    return Measurement(y[:, :1], measurement.operator, Gaussian(precision[:, :1].rsqrt()))
+    return Measurement(y[:, :1], Identity(), Gaussian(precision[:, :1].rsqrt()))
 
 
 def in_color(measurement: Measurement) -> Measurement:
