@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import Run
-from undegrade.files.picture import read_image
+from tests.end_to_end.conftest import Run, scene
+from undegrade.files.picture import read_image, write_image
 
 
 def roughness(name: str) -> float:
@@ -40,3 +40,15 @@ def test_a_strength_that_is_no_factor_is_refused(run: Run, strength: str) -> Non
     status, _, err = run(f"restore a.png --output out --noise-strength={strength}")
     assert status == 2
     assert "--noise-strength is a positive factor" in err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [("photo.jpg", True), ("photo.png", False), ("photo.jpg --jpeg own", False)],
+)
+def test_a_jpeg_of_which_nothing_is_said_is_called_one(run: Run, call: str, told: bool) -> None:
+    write_image("photo.jpg", scene(24, 32))
+    write_image("photo.png", scene(24, 32))
+    out = run(f"restore {call} --output out --method variational --iterations 2")[1]
+    assert ("a JPEG file: where its blocks" in out) == told

@@ -23,7 +23,9 @@ from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement, Restorer
 from undegrade.core.solver import Observer
 from undegrade.core.stopping import State, Status
+from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.flags import DegradationFlags
+from undegrade.degradations.jpeg import Jpeg
 from undegrade.degradations.kernel_doubt import kernel_doubt
 from undegrade.degradations.noise_doubt import refuse_hidden_noise
 from undegrade.evaluation.restoration import Restoration, evaluate
@@ -98,6 +100,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     noise = degradation.likelihood
     if noise is not None:
         notes += _of_noise(known.degradation.likelihood, noise, picture.pixels)
+        notes.append(_compressed(source.path, known.degradation))
         stronger = noise.noise.stronger(task.noise_strength)
         degradation = dataclasses.replace(degradation, likelihood=stronger)
     measurement = degradation.measurement(picture.pixels)
@@ -140,6 +143,17 @@ def _of_noise(told: Likelihood | None, noise: Likelihood, y: Image) -> list[str]
         return [level_found(noise), _stray(y) if isinstance(noise, Gaussian) else ""]
     refuse_hidden_noise(y, noise)
     return []
+
+
+def _compressed(path: Path, said: Degradation) -> str:
+    """What to say of a JPEG file of which nothing is known."""
+    if said != Degradation(shape=said.shape):
+        return ""
+    try:
+        Jpeg.of_file(path)
+    except ValueError:
+        return ""
+    return "a JPEG file: where its blocks are what is wrong, --jpeg own takes these out"
 
 
 def _stray(y: Image) -> str:

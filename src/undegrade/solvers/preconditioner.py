@@ -10,9 +10,7 @@ from undegrade.core.image import PerSample, Vector, per_sample
 from undegrade.core.objective import Smooth
 from undegrade.linear_algebra.probes import random_signs
 
-_WEAKEST = (
-    0.05  # of the mean: entries of a diagonal below are rounded up, where a probe says nothing
-)
+_WEAKEST = 0.05  # of the mean: a diagonal's entries below are raised, where a probe says nothing
 _PROBE = 577215664  # a seed that nobody simulates noise with
 
 
