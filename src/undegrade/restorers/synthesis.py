@@ -26,7 +26,7 @@ _SMOOTH = 25  # side of the mean that tells the colors of an area: denoisers dri
 _UNIT = Box(0.0, 1.0)
 _GENTLE = 0.3  # strength of the random views beside the picture itself in the last move
 _REACH = 6.0  # of a move, in τ: 2 leaves labels unfitted until the end, 4 and 6 are about alike
-_LAST_STEPS, _LAST_REACH = 40, 0.1  # of the last move: it settles single pixels
+_LAST_STEPS, _LAST_REACH = 60, 0.2  # of the last move: it settles single pixels
 
 
 @final
@@ -49,7 +49,7 @@ class Synthesis:
         splitting; Kadkhodaie and Simoncelli, Stochastic solutions for linear inverse problems using
         the prior implicit in a denoiser (2021), for the noise.
 
-    Good values: the defaults, for 240×180 pixels; half a minute of one core.
+    Good values: the defaults, for 240×180 pixels; a minute of one core.
 
     Arguments:
         stages: how many, the last move not counted.
