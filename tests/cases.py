@@ -487,7 +487,7 @@ def _untrained(architecture: Architecture) -> RIM:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         rim = architecture.build().double()
-        for p in rim.cell.parameters():
+        for p in rim.parameters():
             torch.nn.init.normal_(p, std=0.1)
         return rim.eval().requires_grad_(False)
 
@@ -495,6 +495,7 @@ def _untrained(architecture: Architecture) -> RIM:
 SMALL = {
     "universal": MultiscaleSettings(widths=(4, 6), middle=1),
     "denoising": MultiscaleSettings(widths=(4, 6), middle=1),
+    "gauss-newton": MultiscaleSettings(widths=(4, 6), middle=1),
     "residual": ResidualSettings(width=4, blocks=1, state_width=3, state_blocks=1),
     "gated": GatedSettings(width=4, state_width=5),
 }

@@ -87,6 +87,8 @@ from .kernels.negative_log_evidence import NegativeLogEvidence as NegativeLogEvi
 from .kernels.reduction import reduction_psf as reduction_psf
 from .kernels.super_resolution import super_resolution_psf as super_resolution_psf
 from .learned.features import Shown as Shown
+from .learned.gauss_newton_features import GaussNewtonFeatures as GaussNewtonFeatures
+from .learned.gauss_newton_features import GaussNewtonSettings as GaussNewtonSettings
 from .learned.gradient_features import GradientFeatures as GradientFeatures
 from .learned.gradient_features import GradientSettings as GradientSettings
 from .learned.least_squares_features import LeastSquaresFeatures as LeastSquaresFeatures

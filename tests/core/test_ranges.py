@@ -11,13 +11,21 @@ import pytest
 
 from undegrade.core.ranges import Range
 from undegrade.estimation.weight import Discrepancy, UnbiasedRisk
+from undegrade.learned.gauss_newton_features import GaussNewtonSettings
 from undegrade.learned.schedule import GeometricErrors
 from undegrade.restorers import RESTORERS
 from undegrade.training.segmentation import SegmentationSettings
 from undegrade.training.settings import TrainingSettings
 
 TRAININGS = (TrainingSettings, SegmentationSettings)
-SETTINGS = [*RESTORERS.values(), UnbiasedRisk, Discrepancy, GeometricErrors, *TRAININGS]
+SETTINGS = [
+    *RESTORERS.values(),
+    UnbiasedRisk,
+    Discrepancy,
+    GeometricErrors,
+    GaussNewtonSettings,
+    *TRAININGS,
+]
 NEEDED: dict[type[Any], dict[str, Any]] = {
     kind: {"images": (Path("pictures"),), "output": Path("out")} for kind in TRAININGS
 }

@@ -9,11 +9,13 @@ from undegrade.degradations.random import (
     Deblurring,
     Denoising,
     Inpainting,
+    Photographing,
     SuperResolution,
     measured,
 )
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.likelihoods.rounding import rounded
+from undegrade.operators.response_curves import SRGB, Gamma
 
 PROTOCOLS = {
     "denoising": Denoising(),
@@ -22,6 +24,8 @@ PROTOCOLS = {
     "deblurring with given kernels": Deblurring(
         psfs=camera_shake_psfs(3, 9, torch.Generator().manual_seed(0))
     ),
+    "behind a camera": Photographing(blurring=Deblurring(boundary="replicate"), curve=Gamma(2.2)),
+    "light behind a camera": Photographing(blurring=Deblurring(), curve=SRGB(), scene="linear"),
     "super-resolution 2": SuperResolution(),
     "super-resolution 3": SuperResolution(factor=3),
     "super-resolution 4": SuperResolution(factor=4),
@@ -99,3 +103,14 @@ def test_lost_pixels_measure_exactly_zero_in_all_channels():
     lost = m.y == 0
     assert torch.equal(lost.any(1), lost.all(1))
     assert float(lost.double().mean()) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_blur_behind_a_camera_is_one_of_light():
+    """Encoded pictures are decoded, blurred and encoded; linear ones blurred and encoded."""
+    x, curve = 0.1 + 0.8 * uniform(2, 3, 30, 30).float(), Gamma(2.2)
+    blurring = Deblurring(size=9, boundary="replicate")
+    blur = drawn(blurring, x).operator
+    for scene, light in (("encoded", curve.decode(x)), ("linear", x)):
+        m = drawn(Photographing(blurring=blurring, curve=curve, scene=scene), x)
+        assert not m.operator.linear
+        torch.testing.assert_close(m.operator(x), curve.encode(blur(light)))

@@ -93,6 +93,15 @@ def test_gradient_features_are_the_likelihoods_gradient_in_the_latent():
     assert shown.base is latent
 
 
+def test_gradient_features_may_tell_the_noise_level():
+    p, features = problem(), GradientFeatures(noise_level=True).double()
+    seen = features.compute(p, features.prepare(p, p.y, 1)[1], p.y, Affine(), 0).stacked()
+    assert seen.shape[1] == features.channels(3) == 7
+    torch.testing.assert_close(
+        seen[:, 6:], p.likelihood.std.reshape(-1, 1, 1, 1).expand_as(seen[:, 6:])
+    )
+
+
 def test_training_may_leave_the_gradient_out_of_its_gradient():
     p = problem(1)
     for differentiable in (True, False):

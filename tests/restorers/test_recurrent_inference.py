@@ -52,6 +52,7 @@ from undegrade.restorers.recurrent_inference import (
 CELL = MultiscaleSettings(widths=(4, 6), middle=1)
 SMALL = dataclasses.replace(ARCHITECTURES["denoising"], cell=CELL)
 SPLIT = dataclasses.replace(ARCHITECTURES["universal"], cell=CELL, steps=3)
+DAMPED = dataclasses.replace(ARCHITECTURES["gauss-newton"], cell=CELL, steps=3)
 
 
 def untrained(architecture: Architecture, path: Path) -> Path:
@@ -95,7 +96,7 @@ OPERATORS = {
 }
 
 
-@pytest.mark.parametrize("machine", [SMALL, SPLIT], ids=["denoising", "universal"])
+@pytest.mark.parametrize("machine", [SMALL, SPLIT, DAMPED], ids=["denoising", "universal", "gn"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_every_degradation_goes_through(tmp_path, machine, name, channels):
@@ -476,6 +477,17 @@ def test_windows_of_a_blurred_picture_show_no_seams(boundary: Boundary, channels
     off = torch.nn.functional.avg_pool2d(parts - whole, 12)  # means of what lies beside a seam
     assert off.abs().max() < 1 / 255
     assert (parts - whole).square().mean().sqrt() < 1.5 / 255
+
+
+def test_damping_that_looks_at_the_whole_residual_is_not_predicted_in_windows(tmp_path) -> None:
+    weights = untrained(DAMPED, tmp_path / "damped.safetensors")
+    x = photograph(80, 90)
+    x[..., 40:, :] = 0.5  # windows here would see another residual than there
+    m = measured(Identity(), x)
+    whole = RecurrentInference(weights=weights, tile=2000).restore(m)
+    parts = RecurrentInference(weights=weights, tile=32).restore(m)
+    assert len(parts.trace) == 3  # steps, not windows
+    torch.testing.assert_close(parts.x, whole.x, rtol=0, atol=1e-5)
 
 
 def test_windows_of_a_measurement_that_is_narrower_than_its_kernel() -> None:

@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from undegrade.degradations.random import Deblurring, Denoising, Inpainting, SuperResolution
+from undegrade.degradations.random import (
+    Deblurring,
+    Denoising,
+    Inpainting,
+    Photographing,
+    SuperResolution,
+)
+from undegrade.operators.response_curves import SRGB, Gamma
 from undegrade.training.mixture import FINEST, Mixture, random_kernels
 
 KERNELS = random_kernels(torch.Generator().manual_seed(0), size=13, per_kind=4)
@@ -12,11 +19,18 @@ KINDS = {
     "deblurring": Deblurring,
     "super_resolution": SuperResolution,
     "inpainting": Inpainting,
+    "cameras": Photographing,
 }
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def noisy(task):
+    """What decides the noise and the rounding of a task."""
+    d = task.degradations
+    return d.blurring if isinstance(d, Photographing) else d
 
 
 def only(name: str, **settings: float) -> Mixture:
@@ -35,7 +49,7 @@ def test_the_noise_is_as_strong_as_it_is_said_to_be(name):
         kept = (m.y != 0) & (m.y != 1)
         total = torch.where(kept, fitting, 0).square().flatten(1).sum(1)
         # rounding to 8 bits adds the variance of a level's width
-        variance = std.square() + (task.degradations.bits == 8) * (1 / 255) ** 2 / 12
+        variance = std.square() + (noisy(task).bits == 8) * (1 / 255) ** 2 / 12
         ratio = total / kept.flatten(1).sum(1) / variance
         assert ((ratio.sqrt() - 1).abs() < 0.25).all()
 
@@ -55,6 +69,19 @@ def test_all_boundaries_factors_and_kinds_of_holes_occur():
     holes = {(f.apart, f.block) for f in families if isinstance(f, Inpainting)}
     assert holes == {(True, 1), (False, 1), (False, 6)}
     assert {f.bits for f in families} == {None, 8}
+
+
+def test_cameras_have_both_curves_and_scenes_and_all_boundaries():
+    cameras = [(t.degradations, t.share) for t in only("cameras").tasks(generator())]
+    assert {type(c.curve) for c, _ in cameras} == {Gamma, SRGB}
+    assert {c.blurring.boundary for c, _ in cameras} == {"periodic", "valid", "replicate"}
+    assert sum(s for c, s in cameras if c.scene == "encoded") == pytest.approx(1.6)
+    assert sum(s for c, s in cameras if c.scene == "linear") == pytest.approx(0.4)
+
+
+def test_cameras_are_left_out_unless_they_are_asked_for():
+    found = {type(task.degradations) for task in Mixture().tasks(generator())}
+    assert found == set(KINDS.values()) - {Photographing}
 
 
 def test_a_fraction_of_denoising_is_gray():
@@ -81,7 +108,7 @@ def test_kernels_sum_to_one_and_differ():
 def test_without_noise_the_finest_is_drawn(name):
     quiet = dict.fromkeys(("noise", "blur_noise", "resolution_noise", "inpainting_noise"), 0.0)
     tasks = only(name, **quiet).tasks(generator())
-    assert {task.degradations.std for task in tasks} == {(FINEST, FINEST)}
+    assert {noisy(task).std for task in tasks} == {(FINEST, FINEST)}
     assert sum(task.share for task in tasks) == pytest.approx(2.0)
 
 
@@ -93,6 +120,8 @@ def test_without_noise_the_finest_is_drawn(name):
         ({"denoising": float("nan")}, "expected shares of 0 or more"),
         ({"gray": float("nan")}, "a share of gray pictures"),
         ({"inpainting": float("nan")}, "expected shares of 0 or more"),
+        ({"cameras": -0.5}, "expected shares of 0 or more"),
+        ({"cameras": float("nan")}, "expected shares of 0 or more"),
         ({"blur_noise": float("nan")}, "expected noise of 0 or more"),
         ({"blur_noise": -1.0}, "expected noise of 0 or more, in 8-bit levels"),
         ({"gray": 1.5}, r"a share of gray pictures in \[0, 1\], got 1.5"),

@@ -130,6 +130,7 @@ WIDE = MultiscaleSettings(widths=(8, 8), middle=1)
 MACHINES = {
     "denoising": machine("denoising", WIDE),
     "universal": machine("universal", WIDE, steps=3),
+    "gauss-newton": machine("gauss-newton", WIDE, steps=3),
     "residual": machine(
         "residual", ResidualSettings(width=8, blocks=1, state_width=4, state_blocks=1), steps=2
     ),
@@ -137,7 +138,7 @@ MACHINES = {
         "residual",
         ResidualSettings(width=8, blocks=1, state_width=0),
         steps=2,
-        features=GradientSettings(differentiable=False),
+        features=GradientSettings(differentiable=False, noise_level=True),
     ),
     "gated": machine("gated", GatedSettings(width=8, state_width=8), steps=3),
 }
@@ -165,6 +166,7 @@ def test_training_makes_every_machine_better(folder, tmp_path, name):
         {"precision": "bf16-mixed", "recompute": True},
         {"architecture": None},
         {"architecture": MACHINES["universal"], "precision": "bf16-mixed"},
+        {"architecture": MACHINES["gauss-newton"], "precision": "bf16-mixed"},
         {"architecture": MACHINES["residual"], "precision": "bf16-mixed"},
         {"architecture": MACHINES["gated"], "precision": "bf16-mixed"},
         {"accelerator": "auto"},
@@ -188,11 +190,30 @@ def test_every_task_trains_in_bfloat16(folder, tmp_path, task):
     two_iterations_of(folder, tmp_path, task, {"precision": "bf16-mixed"})
 
 
+@pytest.mark.parametrize("name", ["universal", "gauss-newton", "residual", "gated"])
+def test_every_kind_of_machine_trains_behind_a_camera(folder, tmp_path, name):
+    two_iterations_of(folder, tmp_path, "cameras", {"architecture": MACHINES[name]})
+
+
+def test_damping_is_trained_with_the_cell_and_kept_with_it(folder, tmp_path):
+    chosen = settings(folder, tmp_path, architecture=MACHINES["gauss-newton"], iterations=2)
+    train(replace(chosen, mixture=Mixture(**{**NOTHING, "cameras": 1.0}), crops=(36, 36)))
+    trained, architecture, _ = load_weights(tmp_path / "weights.safetensors")
+    assert architecture == MACHINES["gauss-newton"]
+    begun = initial_machine(chosen)[0].state_dict()
+    moved = {n for n, t in trained.state_dict().items() if not torch.equal(t, begun[n])}
+    assert {n for n in begun if n.startswith("features.damping.")} <= moved
+
+
+NOTHING = dict.fromkeys(
+    ("denoising", "deblurring", "super_resolution", "inpainting", "cameras"), 0.0
+)
+
+
 def two_iterations_of(folder, tmp_path, task, change):
     losses = []
-    shares = dict.fromkeys(("denoising", "deblurring", "super_resolution", "inpainting"), 0.0)
     chosen = settings(
-        folder, tmp_path, mixture=Mixture(**{**shares, task: 1.0}), iterations=2, crops=(36, 36)
+        folder, tmp_path, mixture=Mixture(**{**NOTHING, task: 1.0}), iterations=2, crops=(36, 36)
     )
     train(replace(chosen, **change), [lambda p: losses.append(float(p.loss))])
     assert len(losses) == 2

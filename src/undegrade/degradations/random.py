@@ -1,7 +1,7 @@
 """Random degradations, for whole batches: every image its own."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from undegrade.core.image import Image
 from undegrade.core.likelihood import Likelihood
 from undegrade.core.measurement import Measurement
-from undegrade.degradations.degradation import Degradation
+from undegrade.degradations.degradation import Degradation, Scene
 from undegrade.degradations.named_operator import Shape
 from undegrade.kernels.camera_shake import camera_shake_psfs
 from undegrade.kernels.super_resolution import super_resolution_psfs
@@ -19,6 +19,7 @@ from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
 from undegrade.operators.mask import Mask
 from undegrade.operators.padding import Boundary
+from undegrade.operators.response import Curve, Response
 
 Range = tuple[float, float]
 """From, to: drawn uniformly, one number per image. Standard deviations are for images in [0, 1]."""
@@ -94,6 +95,27 @@ class Deblurring:
             likelihood=_noise(self.std, shape, generator),
             bits=self.bits,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photographing:
+    """A blur in light behind the response of a camera, and noise on what that makes of it.
+
+    Arguments:
+        blurring: the blur, and the noise of what is measured.
+        curve: from light to measured values.
+        scene: "encoded" where the pictures hold values of this curve, as files do: then blur sees
+            their light; "linear" where they are taken for light.
+    """
+
+    blurring: Deblurring
+    curve: Curve
+    scene: Scene = "encoded"
+
+    def draw(self, shape: tuple[int, ...], generator: torch.Generator) -> Degradation:
+        """One kernel and level for every image, the same curve for all."""
+        drawn = self.blurring.draw(shape, generator)
+        return replace(drawn, response=Response(self.curve), scene=self.scene)
 
 
 @dataclass(frozen=True, kw_only=True)

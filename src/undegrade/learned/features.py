@@ -38,8 +38,12 @@ class Features(Protocol[M]):
 
     `channels` counts them for images of `colors` channels. `prepare` works out once what no step
     changes, and may move the start; `compute` makes the input of a step; `finish` may move the
-    last estimate.
+    last estimate. `local` says whether behind an identity a pixel is shown what lies around it and
+    nothing else.
     """
+
+    @property
+    def local(self) -> bool: ...
 
     def channels(self, colors: int) -> int: ...
     def prepare(self, problem: Fidelity, x0: Image, steps: int) -> tuple[Image, M]: ...

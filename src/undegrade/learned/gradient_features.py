@@ -28,16 +28,21 @@ class GradientFeatures(nn.Module):
 
     Arguments:
         differentiable: whether training differentiates through ∇L.
+        noise_level: whether a map of √v stands beside them, which the papers have not.
     """
 
-    def __init__(self, *, differentiable: bool = True) -> None:
+    def __init__(self, *, differentiable: bool = True, noise_level: bool = False) -> None:
         super().__init__()
-        self.differentiable = differentiable
+        self.differentiable, self.noise_level = differentiable, noise_level
         self.log_epsilon = nn.Parameter(torch.tensor(-6.0))  # ε = 0.0025, noise of 13 gray levels
 
     def channels(self, colors: int) -> int:
-        """Estimate and gradient."""
-        return 2 * colors
+        """Estimate and gradient, and the noise level."""
+        return 2 * colors + self.noise_level
+
+    @property
+    def local(self) -> bool:
+        return True
 
     def prepare(self, problem: Fidelity, x0: Image, steps: int) -> tuple[Image, PerSample]:
         """The start as it is, and the noise variance."""
@@ -59,7 +64,8 @@ class GradientFeatures(nn.Module):
         gradient = parametrization.pullback(seen, slope)
         scale = prepared / (prepared + torch.nn.functional.softplus(self.log_epsilon))
         images = torch.cat((latent, per_sample(scale, latent) * gradient), 1)
-        return Shown(latent, images, images[:, :0])
+        level = per_sample(prepared.sqrt(), latent).expand_as(latent[:, :1])
+        return Shown(latent, images, level if self.noise_level else images[:, :0])
 
     def finish(self, problem: Fidelity, prepared: PerSample, x: Image) -> Image:
         """The last estimate as it is."""
@@ -74,10 +80,12 @@ class GradientSettings:
 
     Arguments:
         differentiable: whether training differentiates through ∇L.
+        noise_level: whether the cell sees the noise level as a map.
     """
 
     differentiable: bool = True
+    noise_level: bool = False
 
     def build(self) -> GradientFeatures:
         """The features, untrained."""
-        return GradientFeatures(differentiable=self.differentiable)
+        return GradientFeatures(differentiable=self.differentiable, noise_level=self.noise_level)

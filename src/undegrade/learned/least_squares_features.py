@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from undegrade.core.image import Image, per_sample
+from undegrade.core.image import Image, PerSample, dot, per_sample
 from undegrade.core.objective import Fidelity
+from undegrade.core.operator import LinearOperator
 from undegrade.core.parametrization import Parametrization
 from undegrade.learned.features import Shown
 from undegrade.learned.quadratic_model import QuadraticModel
@@ -114,23 +115,47 @@ class LeastSquaresFeatures:
         iteration: int,
     ) -> Shown:
         """All parts; `base` decides where they stand."""
-        model, x = prepared.model, parametrization.image(latent)
         move = iteration + (self.base == "x")  # there the start took the first one
         error = prepared.errors[min(move, len(prepared.errors) - 1)]
-        shift = self._shift(model, error)
 
-        def pull_back(v: Image) -> Image:
-            return v - model.step(A, model.trusted * A(v), shift, self.cg_iterations)
+        def scheduled(residual: Tensor, back: Image) -> PerSample:
+            del residual, back
+            return error
 
+        return self.shown(problem, prepared, latent, parametrization, scheduled)
+
+    def shown(
+        self,
+        problem: Fidelity,
+        prepared: Prepared,
+        latent: Tensor,
+        parametrization: Parametrization,
+        expected: Callable[[Tensor, Image], PerSample],
+    ) -> Shown:
+        """All parts, for the error τ that is expected after a look at the residual and AᵀW of it.
+
+        Differentiable in the estimate, and in τ by way of the move.
+        """
+        model, x = prepared.model, parametrization.image(latent)
         with torch.no_grad():
             residual, A = model.residual(problem, x)
-            g, d = -A.adjoint(residual), model.step(A, residual, shift, self.cg_iterations)
+            back = A.adjoint(residual)
+        error = expected(residual, back)
+        shift = self._shift(model, error)
+        at = Damped(model, A, self.cg_iterations)
+        with torch.no_grad():
+            solved = at.solve(residual, shift)
+            d = at.back(solved)
         if self.base == "z":
-            x = _Step.apply(x, d, pull_back)
+            x = _Step.apply(x, shift, d, solved, at)
             latent = parametrization.latent(x)
         level = model.noise_level
         single = torch.cat((per_sample(error, level).expand_as(level), level), 1)
-        return Shown(latent, torch.cat((x, g, d, model.coverage), 1), single)
+        return Shown(latent, torch.cat((x, -back, d, model.coverage), 1), single)
+
+    @property
+    def local(self) -> bool:
+        return True
 
     def finish(self, problem: Fidelity, prepared: Prepared, x: Image) -> Image:
         """The last estimate, moved to where no entry of y is missed by more than 3σ."""
@@ -140,15 +165,46 @@ class LeastSquaresFeatures:
         return (self.strength * (model.std / error).square()).clamp(min=self.floor)
 
 
+class Damped(NamedTuple):
+    """The systems that the moves from one estimate solve: a model, the Jacobian A there, a limit.
+
+    Arguments:
+        model: of the measurement.
+        A: φ′(x).
+        cg_iterations: most conjugate gradient iterations.
+    """
+
+    model: QuadraticModel
+    A: LinearOperator
+    cg_iterations: int
+
+    def solve(self, residual: Tensor, shift: PerSample) -> Tensor:
+        """(WAAᵀW + shift)⁻¹ residual."""
+        return self.model.solve(self.A, residual, shift, self.cg_iterations)
+
+    def back(self, v: Tensor) -> Image:
+        """AᵀWv."""
+        return self.A.adjoint(self.model.trusted * v)
+
+
 class _Step(torch.autograd.Function):
-    """x + d(x), differentiated by the function `pull_back` that its symmetric Jacobian is."""
+    """x + d(x, μ), d = AᵀWs with s = (WAAᵀW + μ)⁻¹W(y − φ(x)), A as it is at x.
+
+    With u = (WAAᵀW + μ)⁻¹WAv the pulled-back v is v − AᵀWu in x, as the Jacobian is symmetric, and
+    −⟨u, s⟩ in μ: one solve gives both.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Image, d: Image, pull_back: Callable[[Image], Image]) -> Image:
-        ctx.pull_back = pull_back
+    def forward(
+        ctx: Any, x: Image, shift: PerSample, d: Image, solved: Tensor, at: Damped
+    ) -> Image:
+        ctx.at = at
+        ctx.save_for_backward(shift, solved)
         return x + d
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Image) -> tuple[Image, None, None]:
-        (gradient,) = grad_outputs
-        return ctx.pull_back(gradient), None, None
+    def backward(ctx: Any, *grad_outputs: Image) -> tuple[Image, PerSample, None, None, None]:
+        (v,), at = grad_outputs, ctx.at
+        shift, solved = ctx.saved_tensors
+        u = at.solve(at.model.trusted * at.A(v), shift)
+        return v - at.back(u), -dot(u, solved), None, None, None

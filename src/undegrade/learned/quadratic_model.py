@@ -60,7 +60,13 @@ class QuadraticModel:
     def step(
         self, A: LinearOperator, residual: Tensor, shift: PerSample, cg_iterations: int
     ) -> Image:
-        """AᵀW(WAAᵀW + shift)⁻¹ residual: what least squares, regularized by `shift`, would change.
+        """AᵀW(WAAᵀW + shift)⁻¹ residual: what least squares, damped by `shift`, would change."""
+        return A.adjoint(self.trusted * self.solve(A, residual, shift, cg_iterations))
+
+    def solve(
+        self, A: LinearOperator, residual: Tensor, shift: PerSample, cg_iterations: int
+    ) -> Tensor:
+        """(WAAᵀW + shift)⁻¹ residual, of a residual that is 0 where W is.
 
         By conjugate gradients, preconditioned by AAᵀ as if it were a periodic convolution: exact
         at once for identity, masks, periodic blurs and their decimations; for other boundaries a
@@ -68,7 +74,7 @@ class QuadraticModel:
         """
         kept, shift = self.trusted, per_sample(shift, residual)
         if self.spectrum.shape[-2:] == (1, 1):
-            return A.adjoint(residual) / (self.spectrum + shift)
+            return residual / (self.spectrum + shift)
 
         def normal(v: Tensor) -> Tensor:
             return kept * A(A.adjoint(kept * v)) + shift * v
@@ -78,10 +84,9 @@ class QuadraticModel:
         def divided(r: Tensor) -> Tensor:
             return torch.fft.irfft2(torch.fft.rfft2(r) / spectrum, s=size)
 
-        solution = conjugate_gradient(
+        return conjugate_gradient(
             normal, residual, tolerance=_ENOUGH, iterations=cg_iterations, precondition=divided
-        )
-        return A.adjoint(kept * solution.x)
+        ).x
 
     def within_band(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
         """x, moved to where no entry of y is missed by more than 3σ.

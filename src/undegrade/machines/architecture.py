@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from typing import final
 
+from undegrade.learned.gauss_newton_features import GaussNewtonSettings
 from undegrade.learned.gradient_features import GradientSettings
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
@@ -37,7 +38,9 @@ class Architecture:
     cell: MultiscaleSettings | ResidualSettings | GatedSettings = field(
         default_factory=MultiscaleSettings
     )
-    features: LeastSquaresFeatures | GradientSettings = field(default_factory=LeastSquaresFeatures)
+    features: LeastSquaresFeatures | GaussNewtonSettings | GradientSettings = field(
+        default_factory=LeastSquaresFeatures
+    )
     parametrization: Affine | Sigmoid = field(default_factory=Affine)
     colors: int = 3
     steps: int = 4
@@ -63,6 +66,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         ),
         steps=2,
     ),
+    "gauss-newton": Architecture(features=GaussNewtonSettings()),
     "residual": Architecture(
         cell=ResidualSettings(),
         features=GradientSettings(),
@@ -73,13 +77,14 @@ ARCHITECTURES: dict[str, Architecture] = {
         cell=GatedSettings(), features=GradientSettings(), parametrization=Sigmoid(), steps=20
     ),
 }
-"""Ours for every degradation and for noise alone; LGD's; Putzky and Welling's."""
+"""Ours: for every degradation, noise alone, with learned damping; LGD's; Putzky and Welling's."""
 
 _KINDS: dict[str, type] = {
     "multiscale": MultiscaleSettings,
     "residual": ResidualSettings,
     "gated": GatedSettings,
     "least squares": LeastSquaresFeatures,
+    "gauss newton": GaussNewtonSettings,
     "gradient": GradientSettings,
     "geometric": GeometricErrors,
     "listed": ListedErrors,

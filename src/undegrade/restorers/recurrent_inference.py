@@ -114,7 +114,7 @@ class RecurrentInference:
         """
         measurement, y, local = inside.measurement, inside.measurement.y, _local_cell(rim)
         large = max(y.shape[-2:]) > self.tile
-        interior = self._interior(measurement) if large and local is not None else None
+        interior = self._interior(rim, measurement) if large and local is not None else None
         if local is None or interior is None:
             return self._mean(rim, inside, observe)
 
@@ -131,13 +131,13 @@ class RecurrentInference:
             trace.append(_looked_at(whole, len(trace) + 1, observe))
         return replace(whole, trace=tuple(trace))
 
-    def _interior(self, measurement: Measurement) -> Operator | None:
+    def _interior(self, rim: RIM, measurement: Measurement) -> Operator | None:
         """`interior_of` it; for weights of one's own where windows give what the whole gives."""
         interior = interior_of(measurement)
         if self.weights is None or interior is None:
             return interior
-        exact = not _lost(interior, measurement) and bool((measurement.precision > 0).all())
-        return interior if exact else None
+        complete = not _lost(interior, measurement) and bool((measurement.precision > 0).all())
+        return interior if rim.features.local and complete else None
 
     def _of_color(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
         """By weights that saw three channels of independent noise, whatever the measurement has."""

@@ -1,6 +1,6 @@
 """The degradations that a universal network is trained on, and how often each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, final
@@ -11,10 +11,12 @@ from torch.nn import functional
 
 from undegrade.core.image import Image
 from undegrade.core.measurement import Measurement
+from undegrade.degradations.degradation import Scene
 from undegrade.degradations.random import (
     Deblurring,
     Denoising,
     Inpainting,
+    Photographing,
     RandomDegradation,
     Range,
     SuperResolution,
@@ -25,6 +27,8 @@ from undegrade.kernels.formulas import disk_psf, gaussian_psf, motion_psf
 from undegrade.learned.quadratic_model import FINEST
 from undegrade.metrics.luma import gray
 from undegrade.operators.padding import Boundary
+from undegrade.operators.response import Curve
+from undegrade.operators.response_curves import SRGB, Gamma
 
 KERNEL = 25
 
@@ -51,9 +55,12 @@ class Mixture:
         deblurring: share of those with a random known kernel.
         super_resolution: share of those of 2, 3 or 4 times lower resolution.
         inpainting: share of those with pixels missing.
+        cameras: share of those with a random known kernel in light, seen through the response of a
+            camera (gamma 2.2 or sRGB): a non-linear operator. Four of five restore what a file
+            holds, the others linear light.
         gray: share of the denoising batches without color.
         noise: largest standard deviation for denoising.
-        blur_noise: the same for deblurring.
+        blur_noise: the same for deblurring, and for cameras.
         resolution_noise: the same for super-resolution.
         inpainting_noise: the same for inpainting.
     """
@@ -62,6 +69,7 @@ class Mixture:
     deblurring: float = 0.2
     super_resolution: float = 0.15
     inpainting: float = 0.15
+    cameras: float = 0.0
     gray: float = 0.2
     noise: float = 55.0
     blur_noise: float = 15.0
@@ -74,7 +82,13 @@ class Mixture:
         Raises:
             ValueError: a negative share, or none at all; negative noise; gray outside [0, 1].
         """
-        shares = (self.denoising, self.deblurring, self.super_resolution, self.inpainting)
+        shares = (
+            self.denoising,
+            self.deblurring,
+            self.super_resolution,
+            self.cameras,
+            self.inpainting,
+        )
         levels = (self.noise, self.blur_noise, self.resolution_noise, self.inpainting_noise)
         if not all(share >= 0 for share in shares) or sum(shares) == 0:
             raise ValueError(f"expected shares of 0 or more for the tasks, not all 0, got {shares}")
@@ -85,11 +99,12 @@ class Mixture:
         noise, blur_noise, resolution_noise, inpainting_noise = (
             max(level / 255, FINEST) for level in levels
         )
-        kernels = random_kernels(generator, per_kind=200 if sum(shares[1:3]) else 2)
+        kernels = random_kernels(generator, per_kind=200 if sum(shares[1:4]) else 2)
         groups = (
             _denoising(noise, self.gray),
             _deblurring(blur_noise, kernels),
             _super_resolution(resolution_noise, kernels),
+            _cameras(blur_noise, kernels),
             _inpainting(inpainting_noise),
         )
         return [
@@ -110,17 +125,40 @@ def _denoising(noise: float, gray: float) -> Sequence[Task]:
 
 
 def _deblurring(noise: float, kernels: Tensor) -> Sequence[Task]:
-    """Little noise is common and matters most; blurs that do not wrap around take longer."""
+    """Blurs that do not wrap around take longer."""
     boundaries: dict[Boundary, float] = {"periodic": 0.7, "valid": 0.15, "replicate": 0.15}
+    return [Task(blur, share=share) for blur, share in _blurs(noise, kernels, boundaries)]
+
+
+def _blurs(
+    noise: float, kernels: Tensor, boundaries: Mapping[Boundary, float]
+) -> Sequence[tuple[Deblurring, float]]:
+    """Kinds of blur with their shares: little noise is common and matters most."""
     little = max(noise / 3, FINEST)
     stds: Sequence[tuple[Range, float]] = (((FINEST, little), 2 / 3), ((little, noise), 1 / 3))
     files = {None: 0.7, 8: 0.3}
     return [
-        Task(
+        (
             Deblurring(psfs=kernels, boundary=boundary, std=std, bits=bits),
-            share=boundaries[boundary] * share * files[bits],
+            boundaries[boundary] * share * files[bits],
         )
         for boundary, (std, share), bits in product(boundaries, stds, files)
+    ]
+
+
+def _cameras(noise: float, kernels: Tensor) -> Sequence[Task]:
+    """No boundary is quicker than another here, so that those of photographs are common."""
+    boundaries: dict[Boundary, float] = {"replicate": 0.6, "valid": 0.2, "periodic": 0.2}
+    curves: Sequence[Curve] = (Gamma(2.2), SRGB())
+    scenes: dict[Scene, float] = {"encoded": 0.8, "linear": 0.2}
+    return [
+        Task(
+            Photographing(blurring=blur, curve=curve, scene=scene),
+            share=share * scenes[scene] / len(curves),
+        )
+        for (blur, share), curve, scene in product(
+            _blurs(noise, kernels, boundaries), curves, scenes
+        )
     ]
 
 

@@ -16,8 +16,9 @@ class TrainingSettings:
 
     Writes `weights.safetensors` (the moving average), `curve.csv` and checkpoints to `output`, and
     goes on from the newest whole checkpoint there, with the result of a training that was never
-    interrupted. On the command line `--architecture NAME` (universal, denoising, residual, gated)
-    chooses a machine, whose parts are then flags such as `--architecture.cell.middle 8`.
+    interrupted. On the command line `--architecture NAME` (universal, denoising,
+    gauss-newton, residual, gated) chooses a machine, whose parts are then flags such as
+    `--architecture.cell.middle 8`.
 
     Arguments:
         images: folders of pictures to train on.

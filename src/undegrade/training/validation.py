@@ -12,11 +12,13 @@ from undegrade.degradations.random import (
     Deblurring,
     Denoising,
     Inpainting,
+    Photographing,
     Range,
     SuperResolution,
 )
 from undegrade.learned.rim import RIM
 from undegrade.metrics.distortion import psnr
+from undegrade.operators.response_curves import Gamma
 from undegrade.restorers.recurrent_inference import restored_by
 from undegrade.training.mixture import Task
 
@@ -63,6 +65,7 @@ DEGRADATIONS: dict[str, Task] = {
     "color 50": Task(Denoising(std=_exactly(50.0))),
     "gray 25": Task(Denoising(std=_exactly(25.0)), gray=True),
     "shake": Task(Deblurring(boundary="periodic")),
+    "camera": Task(Photographing(blurring=Deblurring(boundary="replicate"), curve=Gamma(2.2))),
     "resolution 2": Task(SuperResolution()),
     "missing 50%": Task(Inpainting(lost=(0.5, 0.5), std=_exactly(0.5), apart=True)),
 }
