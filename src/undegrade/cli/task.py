@@ -99,8 +99,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
     noise = degradation.likelihood
     if noise is not None:
-        notes += _of_noise(known.degradation.likelihood, noise, picture.pixels)
-        notes.append(_compressed(source.path, known.degradation))
+        notes += _of_noise(source.path, known.degradation, noise, picture.pixels)
         stronger = noise.noise.stronger(task.noise_strength)
         degradation = dataclasses.replace(degradation, likelihood=stronger)
     measurement = degradation.measurement(picture.pixels)
@@ -133,14 +132,15 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
         )
 
 
-def _of_noise(told: Likelihood | None, noise: Likelihood, y: Image) -> list[str]:
+def _of_noise(path: Path, said: Degradation, noise: Likelihood, y: Image) -> list[str]:
     """What to say of the noise that was found, where none was told; one that cannot be is refused.
 
     Raises:
         ValueError: the picture cannot have the noise that was told.
     """
-    if told is None:
-        return [level_found(noise), _stray(y) if isinstance(noise, Gaussian) else ""]
+    if said.likelihood is None:
+        stray_ones = _stray(y) if isinstance(noise, Gaussian) else ""
+        return [level_found(noise), stray_ones, _compressed(path, said)]
     refuse_hidden_noise(y, noise)
     return []
 

@@ -11,7 +11,13 @@ from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
 from undegrade.machines.decompression import decompression
 from undegrade.restorers.choice import Choice
-from undegrade.restorers.recurrent_inference import RecurrentInference, shipped
+from undegrade.restorers.recurrent_inference import (
+    DENOISING,
+    GRAY,
+    UNIVERSAL,
+    RecurrentInference,
+    shipped,
+)
 from undegrade.restorers.variational import Variational
 
 _COLORS = (1, 3)  # channels that the learned method takes
@@ -20,9 +26,11 @@ _BACKGROUND = 0.25  # share of such entries: half of them where nothing else is 
 _TRAINED = "the learned method was trained on blur, low resolution and missing pixels"
 
 # what docs/learned.md measured, by the weights that are taken
+_OF_NOISE = "noise alone, where it is 1 to 4 dB above total variation on photographs"
 _GAINS = {
-    "denoising": "noise alone, where it is 1 to 4 dB above total variation on photographs",
-    "universal": "a known linear degradation, where it is 0.2 to 3 dB above total variation on "
+    DENOISING: _OF_NOISE,
+    GRAY: _OF_NOISE,
+    UNIVERSAL: "a known linear degradation, where it is 0.2 to 3 dB above total variation on "
     "photographs",
 }
 _JPEG = (
