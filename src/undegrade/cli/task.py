@@ -25,7 +25,6 @@ from undegrade.core.solver import Observer
 from undegrade.core.stopping import State, Status
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.flags import DegradationFlags
-from undegrade.degradations.jpeg import Jpeg
 from undegrade.degradations.kernel_doubt import kernel_doubt
 from undegrade.degradations.noise_doubt import refuse_hidden_noise
 from undegrade.evaluation.restoration import Restoration, evaluate
@@ -99,7 +98,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
     notes.append(outside(picture.pixels, form.levels, np.dtype(form.dtype)))
     noise = degradation.likelihood
     if noise is not None:
-        notes += _of_noise(source.path, known.degradation, noise, picture.pixels)
+        notes += _of_noise(picture, known.degradation, noise)
         stronger = noise.noise.stronger(task.noise_strength)
         degradation = dataclasses.replace(degradation, likelihood=stronger)
     measurement = degradation.measurement(picture.pixels)
@@ -132,26 +131,23 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
         )
 
 
-def _of_noise(path: Path, said: Degradation, noise: Likelihood, y: Image) -> list[str]:
+def _of_noise(picture: Picture, said: Degradation, noise: Likelihood) -> list[str]:
     """What to say of the noise that was found, where none was told; one that cannot be is refused.
 
     Raises:
         ValueError: the picture cannot have the noise that was told.
     """
+    y = picture.pixels
     if said.likelihood is None:
         stray_ones = _stray(y) if isinstance(noise, Gaussian) else ""
-        return [level_found(noise), stray_ones, _compressed(path, said)]
+        return [level_found(noise), stray_ones, _compressed(picture, said)]
     refuse_hidden_noise(y, noise)
     return []
 
 
-def _compressed(path: Path, said: Degradation) -> str:
+def _compressed(picture: Picture, said: Degradation) -> str:
     """What to say of a JPEG file of which nothing is known."""
-    if said != Degradation(shape=said.shape):
-        return ""
-    try:
-        Jpeg.of_file(path)
-    except ValueError:
+    if picture.form.format != "JPEG" or said != Degradation(shape=said.shape):
         return ""
     return "a JPEG file: where its blocks are what is wrong, --jpeg own takes these out"
 

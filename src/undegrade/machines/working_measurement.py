@@ -1,5 +1,7 @@
 """A non-linear measurement as the linear one that it is near an estimate."""
 
+from collections.abc import Callable
+
 import torch
 from torch.nn.functional import avg_pool2d, pad
 
@@ -41,8 +43,10 @@ def working_measurement(measurement: Measurement, x: Image) -> Measurement:
     return Measurement(y, Mask(inverse) @ jacobian, Gaussian(std))
 
 
-def evenly_weighed(measurement: Measurement, x: Image) -> Measurement:
-    """Noise that depends on the signal as Gaussian noise of the variance that it has near x.
+def evenly_weighed(
+    measurement: Measurement, estimate: Callable[[Measurement], Image]
+) -> Measurement:
+    """Noise that depends on the signal as Gaussian noise of the variance near a first estimate x.
 
     The variance is told by the means of 3 × 3 pixels of x and not by the single entries of y,
     whose own variance (`precision`) must count one photon too many, lest dark ones be trusted most.
@@ -51,11 +55,14 @@ def evenly_weighed(measurement: Measurement, x: Image) -> Measurement:
 
     Arguments:
         measurement: any operator and likelihood.
-        x: a first estimate.
+        estimate: what makes x; asked only where it is needed.
     """
     noise, y = measurement.likelihood.noise, measurement.y
     depends = noise.smooth and noise.closed_form and not (noise.additive or noise.quadratic)
-    if not depends or y[0].numel() < x[0].numel():
+    if not depends:
+        return measurement
+    x = estimate(measurement)
+    if y[0].numel() < x[0].numel():
         return measurement
     precision = measurement.precision
     if not bool((precision > 0).any()):

@@ -105,7 +105,7 @@ class RecurrentInference:
         if compressed is not None:
             return self._decompressed(compressed, observe)
         if self.weights is None:
-            measurement = evenly_weighed(measurement, first_estimate(measurement))
+            measurement = evenly_weighed(measurement, first_estimate)
         path = shipped(measurement) if self.weights is None else self.weights
         if self.weights is None and path.stem == DENOISING and (one := one_of(measurement)):
             alike = measurement.y.shape
