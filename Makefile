@@ -1,5 +1,5 @@
 .PHONY: demo test lint check fuzz bench weights weights-status interop format clean
-PICTURES ?= color
+WEIGHTS ?= denoising
 PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
 BIN := .venv/bin
 
@@ -30,12 +30,12 @@ format: .venv/installed
 bench: .venv/installed       ## timings and the papers' tables, into benchmarks/results
 	$(BIN)/python -m benchmarks.run
 
-weights: .venv/installed     ## start or resume the training of the shipped weights (PICTURES=gray: those of gray pictures), in the background
-	mkdir -p runs/weights-$(PICTURES)
-	OMP_NUM_THREADS=1 nohup nice -n 19 $(BIN)/python -m benchmarks.weights train --pictures $(PICTURES) >> runs/weights-$(PICTURES)/log 2>&1 &
+weights: .venv/installed     ## start or resume the training of the shipped weights (WEIGHTS=denoising-gray, universal: the others), in the background
+	mkdir -p runs/weights-$(WEIGHTS)
+	OMP_NUM_THREADS=1 nohup nice -n 19 $(BIN)/python -m benchmarks.weights train --weights $(WEIGHTS) >> runs/weights-$(WEIGHTS)/log 2>&1 &
 
 weights-status: .venv/installed ## its curve and speed; its average against what ships
-	nice -n 19 $(BIN)/python -m benchmarks.weights status --pictures $(PICTURES)
+	nice -n 19 $(BIN)/python -m benchmarks.weights status --weights $(WEIGHTS)
 
 interop: .venv/installed     ## the DeepInverse adapters against deepinv itself, in .venv-interop
 	tests/interop/run

@@ -4,16 +4,18 @@
     make weights-status    curve, speed, and the average against what ships
     python -m benchmarks.weights stop
 
-and the same with PICTURES=gray (`--pictures gray`) for those of gray pictures. Those of color ones
-begin with what ships, its cell grown to `CELL` by blocks that change nothing at first; those of
-gray ones with what ships for color, made to see one channel for three equal ones. Checkpoints,
-curve and log are in `runs/weights-color` and `-gray`. To begin anew, remove that folder. It may be
-killed at any time: what was saved last is gone on from.
+for those of noise on color pictures, and the same with WEIGHTS=denoising-gray or universal
+(`--weights universal`) for the others that ship. `denoising` begins with what ships, its cell grown
+to `CELL` by blocks that change nothing at first; `denoising-gray` with what ships for color, made
+to see one channel for three equal ones; `universal` with what ships. Checkpoints, curve and log are
+in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any
+time: what was saved last is gone on from.
 """
 
 import argparse
 import fcntl
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +27,11 @@ from typing import final
 import torch
 
 import undegrade as ud
+from benchmarks import learned_inverse as inverse
 from benchmarks import table
-from benchmarks.learned_denoising import measured
+from benchmarks.learned_denoising import measured as noisy
+from undegrade.degradations.random import Deblurring, SuperResolution, measured
 from undegrade.machines.weight_file import load_weights, save_weights
-from undegrade.metrics.distortion import psnr
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.training.mixture import Mixture
@@ -36,13 +39,12 @@ from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 
 SHIPPED = {
-    "color": WEIGHTS / "denoising.safetensors",
-    "gray": WEIGHTS / "denoising-gray.safetensors",
+    name: WEIGHTS / f"{name}.safetensors" for name in ("denoising", "denoising-gray", "universal")
 }
 CELL = MultiscaleSettings(before=(2,), middle=8, after=(2,))  # 1.75 M parameters, twice the time
 SETTINGS = TrainingSettings(
     images=tuple(table.DATA / name for name in ("bsds500/train", "bsds500/test", "photographs")),
-    output=Path("runs") / "weights-color",
+    output=Path("runs") / "weights-denoising",
     mixture=Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.15),
     iterations=60_000,
     batch=8,
@@ -63,14 +65,25 @@ class Training:
     """Settings of a training, and what writes the machine that it begins with to a path."""
 
     settings: TrainingSettings
-    begin: Callable[[Path], None]
+    begin: Callable[[Path], object]
 
 
 TRAININGS = {
-    "color": Training(SETTINGS, lambda path: grow(SHIPPED["color"], CELL, path)),
-    "gray": Training(
-        replace(SETTINGS, output=Path("runs") / "weights-gray", iterations=10_000),
-        lambda path: make_gray(SHIPPED["color"], path),
+    "denoising": Training(SETTINGS, lambda path: grow(SHIPPED["denoising"], CELL, path)),
+    "denoising-gray": Training(
+        replace(SETTINGS, output=Path("runs") / "weights-denoising-gray", iterations=10_000),
+        lambda path: make_gray(SHIPPED["denoising"], path),
+    ),
+    "universal": Training(
+        replace(
+            SETTINGS,
+            output=Path("runs") / "weights-universal",
+            iterations=10_000,
+            mixture=Mixture(
+                denoising=0.05, deblurring=0.4, super_resolution=0.37, inpainting=0.18, gray=0.15
+            ),
+        ),
+        lambda path: shutil.copy(SHIPPED["universal"], path),
     ),
 }
 _SINGLE = 2  # features that are one map whatever the colors: expected error and noise level
@@ -164,45 +177,51 @@ def speedometer(every: int = 50) -> Callable[[Progress], None]:
     return observe
 
 
-def status(settings: TrainingSettings, images: Path, pictures: str) -> None:
+def status(settings: TrainingSettings, images: Path, name: str) -> None:
     """Print whether it runs, the end of the curve, the speed, and the PSNR of the average."""
     process = holder(settings.output)
     print("stopped" if process is None else f"runs as process {process}")
-    for name, count in (("curve.csv", LINES), ("log", 1)):
-        path = settings.output / name
+    for file, count in (("curve.csv", LINES), ("log", 1)):
+        path = settings.output / file
         if path.exists():
             print("\n".join(path.read_text().splitlines()[-count:]))
-    average, shipped = settings.output / "weights.safetensors", SHIPPED[pictures]
+    average, shipped = settings.output / "weights.safetensors", SHIPPED[name]
     if average.exists():
-        scores = {path: score(path, images, pictures) for path in (shipped, average)}
+        scores = {path: score(path, images, name) for path in (shipped, average)}
         for path, value in scores.items():
             print(f"{value:.3f} dB  {path}")
         print(f"{scores[average] - scores[shipped]:+.3f} dB")
 
 
-def score(weights: Path, images: Path, pictures: str) -> float:
-    """Mean PSNR for noise of σ = 25, the draws of `benchmarks.learned_denoising`."""
-    restorer, values = RecurrentInference(weights=weights), []
-    for i, path in enumerate(sorted(images.glob("*.png"))):
-        if i % PICTURE_STEP == 0:
-            x, y = measured(path, i, pictures, "float", 25)
-            found = restorer.restore(ud.Measurement(y, ud.Identity(), ud.Gaussian(25 / 255)))
-            values.append(float(psnr(found.x, x)))
-    return table.mean(values, 3)
+def score(weights: Path, images: Path, name: str) -> float:
+    """Mean PSNR on every 8th picture of the folder."""
+    restorer = RecurrentInference(weights=weights)
+    paths = list(enumerate(sorted(images.glob("*.png"))))[::PICTURE_STEP]
+    trials = [trial for i, path in paths for trial in trials_of(path, i, name)]
+    return table.mean([inverse.score(t, restorer.restore(t.measurement).x) for t in trials], 3)
+
+
+def trials_of(path: Path, i: int, name: str) -> list[inverse.Trial]:
+    """Noise of σ = 25, or a blur and low resolution where weights are for all degradations."""
+    if name == "universal":
+        x, draws = ud.read_image(path), (Deblurring(), SuperResolution())
+        return [inverse.Trial("", *measured(x, draw, inverse.dice(i)), 10) for draw in draws]
+    x, y = noisy(path, i, "gray" if name.endswith("gray") else "color", "float", 25)
+    return [inverse.Trial("", x, ud.Measurement(y, ud.Identity(), ud.Gaussian(25 / 255)))]
 
 
 def main() -> None:
     """One of the three."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=("train", "status", "stop"))
-    parser.add_argument("--pictures", choices=TRAININGS, default="color")
+    parser.add_argument("--weights", choices=TRAININGS, default="denoising")
     asked = parser.parse_args()
-    training = TRAININGS[asked.pictures]
+    training = TRAININGS[asked.weights]
     folder = training.settings.output
     if asked.command == "train":
         go_on(training)
     elif asked.command == "status":
-        status(training.settings, table.DATA / "cbsd68", asked.pictures)
+        status(training.settings, table.DATA / "cbsd68", asked.weights)
     elif (process := holder(folder)) is not None:
         os.kill(process, signal.SIGTERM)
 

@@ -349,6 +349,21 @@ def test_a_machine_of_one_channel_trains_on_gray_pictures_and_is_validated_on_th
     assert load_weights(tmp_path / "weights.safetensors")[0].colors == 1
 
 
+@pytest.mark.parametrize("ruined", [1, 2])
+def test_a_batch_without_a_finite_gradient_ruins_nothing_and_is_told(folder, tmp_path, ruined):
+    chosen = settings(folder, tmp_path)
+    run = Run(chosen, launch(chosen))
+    sound = run._loss
+    run._loss = lambda: sound() * (torch.nan if run.iteration == ruined else 1)
+    run.update()
+    run.update()
+    with pytest.warns(UserWarning, match="1 of 2 gradients were not finite and were taken for 0"):
+        run.save()
+    for values in (*run.rim.parameters(), *run.average.parameters()):
+        assert values.isfinite().all()
+    assert float(read_rows(tmp_path / "curve.csv")[0]["loss"]) > 0
+
+
 def test_accumulating_draws_several_batches_and_updates_once(folder, tmp_path):
     states = []
     for accumulate, iterations in ((3, 1), (1, 3)):

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture
 def settings(tmp_path):
     (tmp_path / "pictures").mkdir()
-    noise = np.random.default_rng(0).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "pictures" / "0.png")
     return replace(
         weights.SETTINGS,
@@ -39,38 +39,38 @@ def settings(tmp_path):
 
 def test_the_grown_machine_begins_as_what_ships(tmp_path):
     path, y = tmp_path / "start.safetensors", torch.linspace(0, 1, 3 * 16 * 16)
-    weights.TRAININGS["color"].begin(path)
+    weights.TRAININGS["denoising"].begin(path)
     assert initial_machine(replace(weights.SETTINGS, start_from=path))[1].cell == weights.CELL
     measurement = ud.Measurement(y.reshape(1, 3, 16, 16), ud.Identity(), ud.Gaussian(0.1))
     shipped, grown = (
         ud.RecurrentInference(weights=w).restore(measurement)
-        for w in (weights.SHIPPED["color"], path)
+        for w in (weights.SHIPPED["denoising"], path)
     )
     torch.testing.assert_close(grown.x, shipped.x)
 
 
 def test_the_gray_machine_begins_as_that_for_color_on_equal_channels(tmp_path):
     path, y = tmp_path / "start.safetensors", torch.linspace(0, 1, 24 * 20).reshape(1, 1, 24, 20)
-    weights.TRAININGS["gray"].begin(path)
+    weights.TRAININGS["denoising-gray"].begin(path)
     measurement = ud.Measurement(y, ud.Identity(), ud.Gaussian(0.1))
     color, gray = (
         ud.RecurrentInference(weights=w).restore(measurement)
-        for w in (weights.SHIPPED["color"], path)
+        for w in (weights.SHIPPED["denoising"], path)
     )
     torch.testing.assert_close(gray.x, color.x)
 
 
-@pytest.mark.parametrize("pictures", weights.TRAININGS)
-def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys, pictures):
-    weights.status(settings, settings.images[0], pictures)
+@pytest.mark.parametrize("name", weights.TRAININGS)
+def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys, name):
+    weights.status(settings, settings.images[0], name)
     assert capsys.readouterr().out == "stopped\n"
-    weights.go_on(replace(weights.TRAININGS[pictures], settings=settings))
+    weights.go_on(replace(weights.TRAININGS[name], settings=settings))
     assert capsys.readouterr().out == f"{settings.output / 'weights.safetensors'}\n"
-    weights.status(settings, settings.images[0], pictures)
+    weights.status(settings, settings.images[0], name)
     stopped, header, row, shipped, average, _ = capsys.readouterr().out.splitlines()
     assert (stopped, header) == ("stopped", "iteration,loss")
     assert row.startswith("1,")
-    assert shipped.endswith(f" dB  {weights.SHIPPED[pictures]}")
+    assert shipped.endswith(f" dB  {weights.SHIPPED[name]}")
     assert average.endswith(f" dB  {settings.output / 'weights.safetensors'}")
 
 
@@ -81,7 +81,7 @@ def test_two_do_not_train_at_once(settings):
     )
     with weights.alone(settings.output):
         with pytest.raises(SystemExit, match="runs already"):
-            weights.go_on(replace(weights.TRAININGS["color"], settings=settings))
+            weights.go_on(replace(weights.TRAININGS["denoising"], settings=settings))
         command = [sys.executable, "-c", code, str(settings.output)]
         root = Path(weights.__file__).parents[1]
         ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)

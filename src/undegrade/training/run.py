@@ -86,6 +86,7 @@ class Run:
         # far from the seeds of the crops, of which every process has one
         noise = torch.Generator(device).manual_seed(seed + 1_000_001 + fabric.global_rank)
         self.generators, self.losses = Generators(host, noise), list[Tensor]()
+        self.unusable = torch.zeros((), dtype=torch.long, device=device)
         held_out = [] if settings.validate is None else read_pictures((settings.validate,))
         self.validation = Validation(held_out, device)
         example = self._content([g.get_state()[None][:0] for g in self.generators])
@@ -106,9 +107,10 @@ class Run:
                 loss = self._loss() / self.settings.accumulate
                 self.fabric.backward(loss)
             total = total + loss.detach()
-        self.fabric.clip_gradients(
+        size = self.fabric.clip_gradients(
             self.unrolled, self.optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
         )
+        self._leave_out(torch.as_tensor(size))
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._follow()
@@ -125,8 +127,13 @@ class Run:
         keep_newest(output, 2)
         about = self._about()
         save_weights(output / "weights.safetensors", self.average, self.architecture, about)
-        loss = float(torch.stack(self.losses).mean())  # since the last line
+        losses = torch.stack(self.losses)  # since the last line
+        loss = float(losses[losses.isfinite()].mean())
+        if unusable := int(self.unusable):
+            text = f"{unusable} of {len(losses)} gradients were not finite and were taken for 0"
+            warnings.warn(text, stacklevel=2)
         self.losses.clear()
+        self.unusable.zero_()
         append_row(output / "curve.csv", {"iteration": self.iteration, "loss": loss, **values})
         return values
 
@@ -161,6 +168,15 @@ class Run:
         steps = 1 if self.iteration <= settings.short else self.rim.steps
         estimates = self.unrolled(problem, first_estimate(measurement), steps)
         return unrolled_loss(estimates, x, settings.decay).mean()
+
+    @torch.no_grad()
+    def _leave_out(self, size: Tensor) -> None:
+        """Make the gradient 0 where its norm is not finite, without waiting for the device."""
+        usable = size.isfinite()
+        for parameter in self.rim.parameters():
+            if parameter.grad is not None:
+                parameter.grad = torch.where(usable, parameter.grad, 0)
+        self.unusable += ~usable
 
     @torch.no_grad()
     def _follow(self) -> None:
