@@ -1,24 +1,34 @@
 """The shipped network on blurs, low resolution and lost pixels, beside total variation.
 
-    python -m benchmarks.learned_inverse [--tasks shake,levin] [--every 8] [--no-oracle]
-        [--results NAME]
+    python -m benchmarks.learned_inverse [--tasks shake,levin] [--every 8]
+        [--columns start,auto,learned] [--results NAME]
 
 `tv` is `Variational` with the best of nine weights for every picture, chosen with the truth (an
-oracle), `auto` the same with the weight it chooses by itself. Same noise draws in all columns.
+oracle), `auto` the same with the weight it chooses by itself. Same noise draws in all columns. What
+was computed before, with the same weights of the network, is read from `runs/learned_inverse`:
+a run that was interrupted goes on, and several may share the work.
 
 * shake, resolution: the LGD project's protocols (21×21 kernels, σ 1–5, valid, scored where no
   border is involved; ×2 with 13×13 kernels, σ 1–5) on CBSD68;
 * levin: the eight kernels of Levin et al. (2009), periodic, σ 2.55 and 7.65;
-* kernels12: twelve kernels, ×2 ×3 ×4, periodic, no noise but rounding;
+* kernels12: twelve kernels, ×2 ×3 ×4, periodic, no noise but rounding, one kernel a picture;
+* usrnet: all twelve for every picture, as Zhang, Van Gool and Timofte (2020) have it: the scene cut
+  to multiples of the factor and 8, the blurred one in 8 bits, ×3 also with noise of 2.55 and 7.65
+  after that, a frame of the square of the factor not scored;
+* dpir: all eight kernels of Levin for every picture of Set3C, Set5 and CBSD68, as Zhang et al.
+  (2021) have it: cut to multiples of 8, the blurred one in 8 bits, noise after that;
 * f16: salt-and-pepper on 30, 50, 70 % of the entries;
 * unseen: degradations that no training saw.
 """
 
 import argparse
+import hashlib
+import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +41,7 @@ from undegrade.degradations.kernel_file import read_kernel
 from undegrade.degradations.random import Deblurring, SuperResolution, measured
 from undegrade.likelihoods.rounding import rounded
 from undegrade.metrics.distortion import psnr
-from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.restorers.variational import Variational
 
 FACTORS = torch.logspace(-0.9, 0.5, 9).tolist()  # weights relative to the automatic one
@@ -106,6 +116,36 @@ def kernels12(data: Path, every: int) -> Iterator[Trial]:
             yield Trial(f"12 kernels, ×{factor}", x, noisy(x, ud.Downsample(factor) @ blur, 0.0, i))
 
 
+def published(x: Tensor, blur: ud.Blur, factor: int, std: float) -> tuple[Tensor, ud.Measurement]:
+    """Scene and measurement of the published protocols; one draw of the noise for all pictures."""
+    x = even(x, math.lcm(factor, 8))
+    operator = ud.Downsample(factor) @ blur
+    y = operator(x).mul(255).round().div(255)
+    eta = ud.Gaussian(max(std, 0.5) / 255)
+    return x, ud.Measurement(eta.sample(y, dice(0)) if std else y, operator, eta)
+
+
+def usrnet(data: Path, every: int) -> Iterator[Trial]:
+    """Classical super-resolution as it was published."""
+    blurs = [ud.Blur(k, "periodic") for k in kernels(data / "kernels" / "kernels_12.mat", 12)]
+    for factor, std in ((2, 0.0), (3, 0.0), (4, 0.0), (3, 2.55), (3, 7.65)):
+        for x in pictures(data, every):
+            for blur in blurs:
+                name = f"USRNet's ×{factor}, σ {std}"
+                yield Trial(name, *published(x, blur, factor, std), factor**2)
+
+
+def dpir(data: Path, every: int) -> Iterator[Trial]:
+    """Deblurring as it was published, on three folders."""
+    blurs = [ud.Blur(k, "periodic") for k in kernels(data / "kernels" / "Levin09.mat", 8)]
+    for std in (2.55, 7.65):
+        for folder in ("set3c", "set5", "cbsd68"):
+            for _, path in table.pictures(folder, every if folder == "cbsd68" else 1):
+                for blur in blurs:
+                    name = f"DPIR's {folder}, σ {std}"
+                    yield Trial(name, *published(ud.read_image(path), blur, 1, std))
+
+
 def f16(data: Path, every: int) -> Iterator[Trial]:
     """Salt-and-pepper, whose entries give themselves away."""
     del every
@@ -147,6 +187,8 @@ TASKS: dict[str, Callable[[Path, int], Iterator[Trial]]] = {
     "resolution": resolution,
     "levin": levin,
     "kernels12": kernels12,
+    "usrnet": usrnet,
+    "dpir": dpir,
     "f16": f16,
     "unseen": unseen,
 }
@@ -159,49 +201,83 @@ def score(trial: Trial, x: Tensor) -> float:
     return float(psnr(x[inside], trial.truth[inside]))
 
 
-def scores(trial: Trial, learned: RecurrentInference, oracle: bool) -> dict[str, float]:
-    """All columns of one trial."""
-    automatic = Variational()
-    x0 = trial.measurement.operator.initial(trial.measurement.y)
-    weight = float(automatic.choose_weight(trial.measurement, x0))
-    chosen = score(trial, replace(automatic, weight=weight).restore(trial.measurement).x)
-    tv = [
-        score(trial, replace(automatic, weight=f * weight).restore(trial.measurement).x)
-        for f in (FACTORS if oracle else ())
-    ]
-    found = learned.restore(trial.measurement)
+def by_total_variation(trial: Trial, factors: Sequence[float]) -> float:
+    """The best PSNR of some weights relative to the automatic one."""
+    automatic, m = Variational(), trial.measurement
+    weight = float(automatic.choose_weight(m, m.operator.initial(m.y)))
+    return max(score(trial, replace(automatic, weight=f * weight).restore(m).x) for f in factors)
+
+
+def by_learned(trial: Trial, restorer: RecurrentInference) -> dict[str, float]:
+    """PSNR and seconds."""
+    found = restorer.restore(trial.measurement)
+    return {"learned": score(trial, found.x), "seconds": found.seconds}
+
+
+def columns(restorer: RecurrentInference) -> dict[str, Callable[[Trial], dict[str, float]]]:
+    """What may stand in the table."""
     return {
-        "start": score(trial, x0),
-        "auto": chosen,
-        "tv": max(tv, default=math.nan),
-        "learned": score(trial, found.x),
-        "seconds": found.seconds,
+        "start": lambda t: {
+            "start": score(t, t.measurement.operator.initial(t.measurement.y)),
+        },
+        "auto": lambda t: {"auto": by_total_variation(t, [1.0])},
+        "tv": lambda t: {"tv": by_total_variation(t, FACTORS)},
+        "learned": lambda t: by_learned(t, restorer),
     }
+
+
+class Known:
+    """Values of earlier runs by what they are of, in a file that lines are added to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.values = {key: json.loads(value) for key, value in (x.split("\t") for x in lines)}
+
+    def of(self, key: str, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """The values of this key, computed if they are not known."""
+        if key not in self.values:
+            self.values[key] = compute()
+            with self.path.open("a") as file:
+                file.write(f"{key}\t{json.dumps(self.values[key])}\n")
+        return self.values[key]
+
+
+def version(weights: Path | None) -> str:
+    """Names the weights by what is in the files."""
+    files = sorted(WEIGHTS.glob("*.safetensors")) if weights is None else [weights]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def main() -> None:
     """Run the tasks, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=table.DATA)
-    parser.add_argument("--tasks", default=",".join(TASKS))
+    parser.add_argument("--tasks", default="shake,resolution,levin,kernels12,f16,unseen")
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture of CBSD68")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--results", default="learned_inverse", help="name of the table")
-    parser.add_argument("--oracle", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--columns", default="start,auto,tv,learned")
     options = parser.parse_args()
-    learned = RecurrentInference(weights=options.weights)
+    available = columns(RecurrentInference(weights=options.weights))
+    known, tag = Known(Path("runs") / "learned_inverse"), version(options.weights)
     found: dict[str, list[dict[str, float]]] = {}
     for task in options.tasks.split(","):
-        for trial in TASKS[task](options.data, options.every):
-            found.setdefault(trial.name, []).append(scores(trial, learned, options.oracle))
+        for i, trial in enumerate(TASKS[task](options.data, options.every)):
+            row = dict[str, float]()
+            for column in options.columns.split(","):
+                made = f" {tag}" if column == "learned" else ""
+                key = f"{task} {options.every} {i} {column}{made}"
+                row |= known.of(key, partial(available[column], trial))
+            found.setdefault(trial.name, []).append(row)
         for name, rows in found.items():
             print(name, len(rows), {k: round(_mean(rows, k), 2) for k in rows[0]}, flush=True)
-    columns = list(next(iter(found.values()))[0])
     rows = [
         {
             "degradation": name,
             "pictures": len(some),
-            **{k: round(_mean(some, k), 2) for k in columns},
+            **{k: round(_mean(some, k), 2) for k in some[0]},
         }
         for name, some in found.items()
     ]

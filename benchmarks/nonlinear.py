@@ -8,11 +8,12 @@
 `cameras` blurs by 11 pixels of motion behind each camera and restores by total variation with the
 best of a few weights by the truth, once with the camera in the model and once without, there also
 with the noise level that is estimated where a user says nothing (and the weight still the truth's);
-beside them total variation with the weight that it chooses itself, and the learned method.
+beside them both with the weight that total variation chooses itself, and the learned method.
 `solvers` gives L-BFGS 200 iterations and counts the processor time that it and Levenberg–Marquardt
-need to its value. `jpeg` compares total variation with the intervals of the file and as denoising
-of an estimated level, each with the best weight by the truth, and what `auto` does, with nothing
-chosen by the truth, on the brightness of the pictures; on other folders than set5 `auto` alone.
+need to its value, and what both need until `Variational` would stop them. `jpeg` compares total
+variation with the intervals of the file and as denoising of an estimated level, each with the best
+weight by the truth, and what `auto` does, with nothing chosen by the truth, on the brightness of
+the pictures; on other folders than set5 `auto` alone.
 `memory` counts the arrays of the size of a picture that live at once in steps behind blur and gamma
 2.2.
 """
@@ -20,6 +21,7 @@ chosen by the truth, on the brightness of the pictures; on other folders than se
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,16 +29,19 @@ from torch import Tensor
 import undegrade as ud
 from benchmarks import table
 from benchmarks.memory import Alive
+from undegrade.core.stopping import Stop
 from undegrade.degradations.jpeg import Jpeg
 from undegrade.metrics.luma import luma
 
-WEIGHTS = (0.35, 0.7)  # times 1.1/std
+WEIGHTS = (0.05, 0.1, 0.2, 0.35, 0.7)  # times 1.1/std
 PEAK = 10.0
 STD = 0.02
 BLUR = ud.Blur(ud.motion_psf(length=11, angle=30), boundary="replicate")
 RESPONSE = ud.Response(ud.Gamma(2.2))
 ITERATIONS = 200
 ROUNDING = 1e-6
+TOLERANCE = ud.Variational().tolerance
+until = partial(ud.until, iterations=1000)
 
 
 def cameras() -> dict[str, tuple[ud.Operator, ud.Likelihood, ud.Operator, ud.Likelihood, float]]:
@@ -88,7 +93,10 @@ def modelling(camera: str, every: int, crop: int) -> list[table.Row]:
             continue
         scores: dict[str, list[float]] = {
             name: []
-            for name in ("y", "noise unsaid", "ignored", "modelled", "own weight", "learned")
+            for name in (
+                *("y", "noise unsaid", "ignored", "modelled"),
+                *("unsaid, own weight", "own weight", "learned"),
+            )
         }
         for seed, x in enumerate(truths(every, crop)):
             scene, y = measured(kind, x, seed)
@@ -99,8 +107,9 @@ def modelling(camera: str, every: int, crop: int) -> list[table.Row]:
             scores["noise unsaid"].append(best(found, scene, std))
             scores["ignored"].append(best(ud.Measurement(y, plain, wrong), scene, std))
             scores["modelled"].append(best(right, scene, std))
-            own = ud.Variational().restore(right).x
-            scores["own weight"].append(table.score(own.clamp(0, 1), scene.clamp(0, 1)))
+            for name, m in (("unsaid, own weight", found), ("own weight", right)):
+                own = ud.Variational().restore(m).x
+                scores[name].append(table.score(own.clamp(0, 1), scene.clamp(0, 1)))
             learned = ud.RecurrentInference().restore(right).x
             scores["learned"].append(table.score(learned, scene.clamp(0, 1)))
         rows.append({"camera": kind} | {name: table.mean(v) for name, v in scores.items()})
@@ -111,7 +120,7 @@ def modelling(camera: str, every: int, crop: int) -> list[table.Row]:
 def solvers(every: int, crop: int) -> list[table.Row]:
     rows = list[table.Row]()
     for kind, (operator, noise, _, _, _) in cameras().items():
-        times = list[float]()
+        times, stops = list[float](), list[float]()
         gaps, earlier = list[float](), list[float]()
         for seed, x in enumerate(truths(every, crop)):
             _, y = measured(kind, x, seed)
@@ -128,7 +137,12 @@ def solvers(every: int, crop: int) -> list[table.Row]:
             itself = [s for s, value in curve if value <= target + ROUNDING * abs(target)]
             earlier.append(itself[0] / seconds)
             gaps.append((min(v for _, v in other) - target) / abs(target))
-            print(kind, seed, times[-1], earlier[-1], gaps[-1], flush=True)
+            quick, usual = until(residual=TOLERANCE), until(residual=TOLERANCE / 30, every=5)
+            stops.append(
+                seconds_to(quick, ud.LevenbergMarquardt(), problem, x0)
+                / seconds_to(usual, ud.LBFGS(memory=1), problem, x0)
+            )
+            print(kind, seed, times[-1], earlier[-1], gaps[-1], stops[-1], flush=True)
         rows.append(
             {
                 "camera": kind,
@@ -136,9 +150,17 @@ def solvers(every: int, crop: int) -> list[table.Row]:
                 "slowest": round(max(times), 2),
                 "L-BFGS itself": round(sorted(earlier)[len(earlier) // 2], 2),
                 "value after 25 steps, relative": f"{sorted(gaps)[len(gaps) // 2]:.1e}",
+                "to its stop, of L-BFGS's": round(sorted(stops)[len(stops) // 2], 2),
             }
         )
     return rows
+
+
+def seconds_to(stop: Stop, solver: ud.Solver, problem: ud.Objective, x0: Tensor) -> float:
+    """Processor seconds until this rule stops this solver."""
+    began = time.process_time()
+    ud.solve(solver, problem, x0, stop=stop)
+    return time.process_time() - began
 
 
 def trajectory(
