@@ -38,7 +38,8 @@ PEAK = 10.0
 STD = 0.02
 BLUR = ud.Blur(ud.motion_psf(length=11, angle=30), boundary="replicate")
 RESPONSE = ud.Response(ud.Gamma(2.2))
-ITERATIONS = 200
+ITERATIONS = 200  # of L-BFGS
+STEPS = 60  # of Levenberg–Marquardt
 ROUNDING = 1e-6
 TOLERANCE = ud.Variational().tolerance
 until = partial(ud.until, iterations=1000)
@@ -129,7 +130,7 @@ def solvers(every: int, crop: int) -> list[table.Row]:
             problem = ud.Objective(ud.Fidelity(operator, noise, y), prior, weight)
             x0 = operator.initial(y)
             curve = trajectory(ud.LBFGS(memory=1), problem, x0, ITERATIONS)
-            other = trajectory(ud.LevenbergMarquardt(), problem, x0, 25)
+            other = trajectory(ud.LevenbergMarquardt(), problem, x0, STEPS)
             seconds, target = curve[-1]
             # float32 sums over pixels: below 1e-6 of the value nothing can be told apart
             there = [s for s, value in other if value <= target + ROUNDING * abs(target)]
@@ -149,7 +150,7 @@ def solvers(every: int, crop: int) -> list[table.Row]:
                 "Levenberg–Marquardt": round(sorted(times)[len(times) // 2], 2),
                 "slowest": round(max(times), 2),
                 "L-BFGS itself": round(sorted(earlier)[len(earlier) // 2], 2),
-                "value after 25 steps, relative": f"{sorted(gaps)[len(gaps) // 2]:.1e}",
+                f"value after {STEPS} steps, relative": f"{sorted(gaps)[len(gaps) // 2]:.1e}",
                 "to its stop, of L-BFGS's": round(sorted(stops)[len(stops) // 2], 2),
             }
         )
