@@ -39,7 +39,7 @@ from undegrade.learned.gauss_newton_features import GaussNewtonSettings
 from undegrade.learned.gradient_features import GradientSettings
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.machines.architecture import Architecture
-from undegrade.machines.weight_file import load_weights, save_weights
+from undegrade.machines.weight_file import load_weights
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.restorers.recurrent_inference import restored_by
 from undegrade.training.denormals import flushing_thread
@@ -181,14 +181,7 @@ def teach(seconds: float) -> None:
             teach_part(settings(name, steps, first))
         before = settings(FIXED if name == PREDICTED else name, steps, first).output
         second = settings(name, steps, iterations - first, part=2)
-        start = second.output / "start.safetensors"
-        if not start.exists():
-            begun = architecture(name, steps).build()
-            values = load_weights(before / "weights.safetensors")[0].state_dict()
-            begun.load_state_dict(begun.state_dict() | values)
-            start.parent.mkdir(parents=True, exist_ok=True)
-            save_weights(start, begun, architecture(name, steps), {"begun as": before.name})
-        teach_part(replace(second, start_from=start))
+        teach_part(replace(second, start_from=before / "weights.safetensors"))
 
 
 def teach_part(chosen: TrainingSettings) -> None:

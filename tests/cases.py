@@ -64,7 +64,7 @@ from undegrade.priors.proximity import Proximity
 from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
-from undegrade.restorers.shared_noise import Channelwise
+from undegrade.restorers.shared_noise import Channelwise, ChannelwiseFunction
 from undegrade.solvers.active_set import ActiveSet, inverse_hessian
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Stack
@@ -265,6 +265,9 @@ OPERATORS: dict[str, OperatorCase] = {
     "bicubic 3": OperatorCase(BicubicDownsample(3), (2, 1, 9, 6)),
     "bicubic 4": OperatorCase(BicubicDownsample(4), (2, 1, 8, 12)),
     "channel by channel": OperatorCase(Channelwise(Dense(uniform(9, 7) - 0.3), 3), (2, 3, 1, 7)),
+    "a function channel by channel": OperatorCase(
+        ChannelwiseFunction(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect"), 3)
+    ),
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "sensing": OperatorCase(Sensing(uniform(9, 4, 5) - 0.5), (2, 1, 4, 5)),
     "function": OperatorCase(Function(lambda x: (1 + x).log() + 0.1 * x.roll(1, -1))),

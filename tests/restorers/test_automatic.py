@@ -28,10 +28,16 @@ def chosen(operator: Operator, channels: int = 3) -> ud.Choice:
     return ud.Automatic().choose(ud.Measurement(y, operator, ud.Gaussian(0.01)))
 
 
+GAMMA = ud.Response(ud.Gamma(2.2))
+BLUR = ud.Blur(ud.disk_psf(2.0))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     "operator",
     [
+        GAMMA @ BLUR @ GAMMA.inverse,
+        GAMMA @ ud.Downsample(2) @ BLUR @ GAMMA.inverse,
         ud.Identity(),
         ud.Blur(ud.disk_psf(2.0), "zero"),
         ud.Downsample(2) @ ud.Blur(ud.gaussian_psf(1.0)),
@@ -50,6 +56,8 @@ def test_learned_where_it_was_measured_to_be_better(operator, channels):
         (CodedAperture(), "mixes channels"),
         (ud.from_physics(Doubled()), "makes white 2"),
         (ud.Function(torch.tanh), "not linear"),
+        (ud.Function(torch.square), "not linear"),
+        (GAMMA @ BLUR, "changes flat pictures"),
     ],
 )
 def test_total_variation_elsewhere_with_the_reason(operator, reason):

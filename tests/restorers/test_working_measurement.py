@@ -1,5 +1,6 @@
 """Non-linear measurements as the linear ones that they are near an estimate."""
 
+import pytest
 import torch
 
 from tests.cases import uniform
@@ -8,14 +9,22 @@ from undegrade.core.measurement import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.poisson import Poisson
 from undegrade.likelihoods.saturated import Saturated
-from undegrade.machines.working_measurement import evenly_weighed, working_measurement
+from undegrade.machines.weight_file import load_weights
+from undegrade.machines.working_measurement import (
+    evenly_weighed,
+    keeps_flat_pictures,
+    working_measurement,
+)
 from undegrade.metrics.distortion import psnr
 from undegrade.operators.blur import Blur
 from undegrade.operators.downsampling import Downsample
+from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
+from undegrade.operators.mask import Mask
 from undegrade.operators.response import Response
 from undegrade.operators.response_curves import SRGB, Gamma
-from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference, restored_by
 
 BLUR = Blur(torch.ones(3, 3, dtype=torch.float64) / 9, "replicate")
 
@@ -56,6 +65,29 @@ def test_shipped_weights_restore_behind_a_response():
     y = Gaussian(0.01).sample(operator(x), torch.Generator().manual_seed(0))
     restored = RecurrentInference().restore(Measurement(y, operator, Gaussian(0.01))).x
     assert psnr(restored, x) > psnr(y, x) + 3
+
+
+@pytest.mark.parametrize("colors", [1, 3])
+def test_behind_a_response_steps_follow_the_operator_as_it_bends(colors):
+    x, response = scene(48, 40)[:, :colors], Response(Gamma(2.2))
+    encoded = response @ Blur(torch.ones(1, 7) / 7, "replicate") @ response.inverse
+    y = Gaussian(0.01).sample(encoded(x), torch.Generator().manual_seed(0))
+    measured = Measurement(y, encoded, Gaussian(0.01))
+    restored = RecurrentInference().restore(measured).x
+    once = working_measurement(measured, first_estimate(measured))
+    assert psnr(restored, x) > psnr(RecurrentInference().restore(once).x, x) + 0.2
+    if colors == 3:
+        rim = load_weights(WEIGHTS / "universal.safetensors")[0]
+        torch.testing.assert_close(restored, restored_by(rim, measured).x, rtol=0, atol=1e-3)
+
+
+def test_flat_pictures_stay_as_they_are_behind_a_camera_and_not_of_linear_light():
+    response, y = Response(SRGB()), torch.zeros(1, 3, 8, 8)
+    for inner in (Identity(), BLUR.to(y), Mask(uniform(8, 8).to(y) > 0.6), Blur(BLUR.psf, "zero")):
+        assert keeps_flat_pictures(response @ inner @ response.inverse, y)
+        assert not keeps_flat_pictures(response @ inner, y)
+    for bent in (torch.square, torch.sqrt, lambda x: 0 * x):
+        assert not keeps_flat_pictures(Function(bent), y)
 
 
 def test_photons_are_weighed_by_what_is_near_and_not_by_themselves():

@@ -13,14 +13,18 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+import undegrade as ud
 from undegrade.files.checkpoint import load_checkpoint
 from undegrade.files.tables import read_rows
+from undegrade.learned.gauss_newton_features import GaussNewtonSettings
 from undegrade.learned.gradient_features import GradientSettings
+from undegrade.learned.schedule import GeometricErrors
 from undegrade.machines.architecture import ARCHITECTURES, Architecture
 from undegrade.machines.weight_file import load_weights
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
+from undegrade.restorers.recurrent_inference import restored_by
 from undegrade.training.mixture import Mixture
 from undegrade.training.orthogonal_momentum import OrthogonalMomentum, orthogonalized
 from undegrade.training.pictures import read_pictures
@@ -420,6 +424,28 @@ def test_a_training_may_begin_with_the_weights_of_another(folder, tmp_path):
     assert all(torch.equal(t, written[name]) for name, t in rim.state_dict().items())
     with pytest.raises(ValueError, match="holds another machine"):
         initial_machine(replace(chosen, architecture=OTHER))
+
+
+def test_learned_damping_may_begin_with_the_machine_of_fixed_damping(folder, tmp_path):
+    fixed, learned = machine("universal", CELL), machine("gauss-newton", CELL)
+    train(settings(folder, tmp_path / "fixed", architecture=fixed))
+    file = tmp_path / "fixed" / "weights.safetensors"
+    begun, found = initial_machine(
+        settings(folder, tmp_path, architecture=learned, start_from=file)
+    )
+    assert found == learned
+    values, trained = begun.state_dict(), load_weights(file)[0].state_dict()
+    assert values.keys() > trained.keys()
+    for name, value in trained.items():
+        torch.testing.assert_close(values[name], value)
+    y = ud.Measurement(torch.rand(1, 3, 16, 16), ud.Blur(ud.gaussian_psf(1.0)), ud.Gaussian(0.1))
+    torch.testing.assert_close(restored_by(begun, y).x, restored_by(load_weights(file)[0], y).x)
+    sooner = replace(fixed.features, schedule=GeometricErrors(first=0.06))
+    with pytest.raises(ValueError, match="holds another machine"):
+        other = replace(learned, features=GaussNewtonSettings(start=sooner))
+        initial_machine(settings(folder, tmp_path, architecture=other, start_from=file))
+    with pytest.raises(ValueError, match="holds another machine"):
+        initial_machine(settings(folder, tmp_path, architecture=TINY, start_from=file))
 
 
 def test_another_machines_checkpoints_are_refused(folder, tmp_path):

@@ -3,15 +3,19 @@
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 from undegrade.core.image import Image, per_sample
 from undegrade.core.measurement import Measurement
+from undegrade.core.operator import Operator
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.operators.mask import Mask
 
 _WINDOW = 3  # pixels a side: in their means, noise is a third of what it is
 _DARKEST = 0.1  # of what brightens a picture by one photon: nothing is taken to be darker
+_GRAYS = 0.25, 0.5, 0.75  # of flat pictures
+_ALIKE = 0.05  # by which they may change
 _BLIND = 1e-4  # of the largest gain or precision: entries below say nothing about x there
 
 
@@ -41,6 +45,26 @@ def working_measurement(measurement: Measurement, x: Image) -> Measurement:
         y = inverse * (jacobian(x) - slope / weight)
         std = torch.where(seen, weight.rsqrt() * inverse.abs(), torch.inf)
     return Measurement(y, Mask(inverse) @ jacobian, Gaussian(std))
+
+
+def keeps_flat_pictures(operator: Operator, y: Tensor) -> bool:
+    """Whether a picture of one gray measures as that gray.
+
+    So it is behind a camera's response where x is encoded as y is (r ∘ blur ∘ r⁻¹), where steps may
+    follow φ as it bends; not where x is linear light, of which the darkest counts a hundredfold.
+
+    Arguments:
+        operator: φ.
+        y: a measurement, for its shape.
+    """
+    x = torch.ones_like(operator.initial(y))
+    with torch.no_grad():
+        return all(_kept(operator(gray * x), gray) for gray in _GRAYS)
+
+
+def _kept(y: Tensor, gray: float) -> bool:
+    seen = y[y.abs() > _BLIND]
+    return seen.numel() > 0 and abs(float(seen.median()) / gray - 1) < _ALIKE
 
 
 def evenly_weighed(

@@ -10,6 +10,7 @@ from undegrade.core.measurement import Measurement, require_measurement
 from undegrade.core.solver import Observer, Result
 from undegrade.likelihoods import NOISES
 from undegrade.machines.decompression import decompression
+from undegrade.machines.working_measurement import keeps_flat_pictures
 from undegrade.restorers.choice import Choice
 from undegrade.restorers.recurrent_inference import (
     DENOISING,
@@ -33,6 +34,10 @@ _GAINS = {
     UNIVERSAL: "a known linear degradation, where it is 0.2 to 3 dB above total variation on "
     "photographs",
 }
+_CAMERA = (
+    "a camera's response, where it is 0.5 to 2.5 dB above total variation on photographs "
+    "(docs/nonlinear.md)"
+)
 _JPEG = (
     "a JPEG file, where noise removal within its intervals is 1 dB above the file and total "
     "variation is not (docs/nonlinear.md)"
@@ -44,12 +49,13 @@ _JPEG = (
 class Automatic:
     """The learned method where it was measured to be better, else total variation.
 
-    Learned where the degradation is linear, acts on each channel by itself and leaves white as it
-    is, the noise is of a known kind, and the picture has 1 or 3 channels: see the tables in
-    docs/learned.md. Behind a camera's response `RecurrentInference` is better too
-    (docs/nonlinear.md), behind a square it is not: there the choice is yours. `choose` says which,
-    and why. Pictures unlike photographs (text, diagrams) may
-    be better with `Variational`, which is taken for stars on a background that was taken away.
+    Learned where the degradation is linear, or that of a camera on a picture encoded as its files
+    are, acts on each channel by itself and leaves white as it is, the noise is of a known kind, and
+    the picture has 1 or 3 channels: see the tables in docs/learned.md and docs/nonlinear.md. Where
+    the picture is linear light `RecurrentInference` is better behind most blurs, behind a square it
+    is not: there the choice is yours. `choose` says which, and why. Pictures unlike photographs
+    (text, diagrams) may be better with `Variational`, which is taken for stars on a background that
+    was taken away.
     """
 
     def restore(self, measurement: Measurement, *, observe: Sequence[Observer] = ()) -> Result[Any]:
@@ -63,15 +69,19 @@ class Automatic:
         obstacle = _obstacle(measurement)
         if obstacle:
             return Choice(name="variational", restorer=Variational(), reason=obstacle)
-        reason = _GAINS[shipped(measurement).stem]
+        linear = measurement.operator.linear
+        reason = _GAINS[shipped(measurement).stem] if linear else _CAMERA
         return Choice(name="learned", restorer=RecurrentInference(), reason=reason)
 
 
 def _obstacle(measurement: Measurement) -> str:
     """Why the learned method is not taken; empty where it is."""
     operator, likelihood = measurement.operator, measurement.likelihood
-    if not operator.linear:
-        return "the degradation is not linear, where the learned method is not better in every case"
+    if not (operator.linear or keeps_flat_pictures(operator, measurement.y)):
+        return (
+            "the degradation is not linear and changes flat pictures, where the learned method is "
+            "not better in every case"
+        )
     if type(likelihood) not in {noise.kind for noise in NOISES.values()}:
         return f"the learned method was not measured on {type(likelihood).__name__} noise"
     channels = operator.initial(measurement.y).shape[1]

@@ -23,7 +23,11 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.machines.decompression import ROUNDS, Decompression, decompression
 from undegrade.machines.weight_file import load_weights
 from undegrade.machines.windows import in_windows, interior_of
-from undegrade.machines.working_measurement import evenly_weighed, working_measurement
+from undegrade.machines.working_measurement import (
+    evenly_weighed,
+    keeps_flat_pictures,
+    working_measurement,
+)
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 from undegrade.operators.identity import Identity
 from undegrade.operators.turn import TURNS
@@ -49,9 +53,10 @@ class RecurrentInference:
     A JPEG file is restored in rounds of noise removal, at the level that its rounded coefficients
     tell, each followed by what their intervals allow (`Decompression`).
 
-    Behind a non-linear operator, such as a camera's response, shipped weights see the linear
-    measurement that this one is near the first estimate (`working_measurement`). Weights of your
-    own see it linearized about the estimate of every step, as in their training.
+    A non-linear operator, such as a camera's response on a picture that is encoded by it, is
+    linearized about the estimate of every step. Where flat pictures do not stay as they are, as
+    light that a response encodes, shipped weights see the linear measurement that this one is near
+    the first estimate (`working_measurement`).
 
     References:
         Putzky and Welling, Recurrent inference machines for solving inverse problems (2017);
@@ -73,8 +78,8 @@ class RecurrentInference:
             (within 0.03 dB), float32 elsewhere. Operators never see it, nor does float64 data.
         ensemble: mean over so many ways to lay the picture down (mirrored, turned): the more, the
             slower and the better, by 0.1 to 0.2 dB.
-        rounds: of linearization and restoration by shipped weights, where the operator is not
-            linear; 2 or 3 may help where x is linear light, and harm where it is encoded.
+        rounds: of `working_measurement` and restoration by shipped weights; 2 or 3 may help where x
+            is linear light.
 
     Raises:
         ValueError: no round; `restore` of a picture with other than 1 or 3 channels, or with a file
@@ -99,7 +104,8 @@ class RecurrentInference:
         Trace and state are those of the picture as it lies.
         """
         require_measurement(measurement)
-        if self.weights is None and not measurement.operator.linear:
+        operator, y = measurement.operator, measurement.y
+        if self.weights is None and not (operator.linear or keeps_flat_pictures(operator, y)):
             return self._by_rounds(measurement, observe)
         compressed = decompression(measurement) if self.weights is None else None
         if compressed is not None:

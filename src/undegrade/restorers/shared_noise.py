@@ -7,7 +7,7 @@ from torch import Tensor
 
 from undegrade.core.image import Image, PerSample, per_sample, ratio
 from undegrade.core.measurement import Measurement
-from undegrade.core.operator import LinearOperator
+from undegrade.core.operator import LinearOperator, Operator
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.operators.identity import Identity
@@ -48,6 +48,26 @@ class Channelwise(LinearOperator):
         if inner is None:
             return None
         return Channelwise(inner.as_linear("use the variational method"), self.channels)
+
+
+@final
+class ChannelwiseFunction(Operator):
+    """The same for an operator that is not linear.
+
+    Arguments:
+        operator: on (b, 1, h, w).
+        channels: of the pictures.
+    """
+
+    def __init__(self, operator: Operator, channels: int) -> None:
+        super().__init__()
+        self.operator, self.channels = operator, channels
+
+    def forward(self, x: Image) -> Tensor:
+        return torch.cat([self.operator(part) for part in x.chunk(self.channels, 1)], 1)
+
+    def initial(self, y: Tensor) -> Image:
+        return torch.cat([self.operator.initial(part) for part in y.chunk(self.channels, 1)], 1)
 
 
 def own_noise(measurement: Measurement) -> PerSample:
@@ -94,10 +114,15 @@ def one_of(measurement: Measurement) -> Measurement | None:
 def in_color(measurement: Measurement) -> Measurement:
     """A gray measurement as one of three equal channels, which share their noise."""
     y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
-    operator = measurement.operator.as_linear("use the variational method")
+    operator = measurement.operator
     thrice = [1, _COLORS, *(1,) * (y.ndim - 2)]
     noise = Gaussian(precision.rsqrt().repeat(thrice))
-    return Measurement(y.repeat(thrice), Channelwise(operator, _COLORS), noise)
+    colored = (
+        Channelwise(operator.as_linear(""), _COLORS)
+        if operator.linear
+        else ChannelwiseFunction(operator, _COLORS)
+    )
+    return Measurement(y.repeat(thrice), colored, noise)
 
 
 def separated(measurement: Measurement, own: PerSample) -> Measurement:

@@ -19,6 +19,7 @@ from undegrade.files.checkpoint import (
 )
 from undegrade.files.tables import append_row
 from undegrade.learned.autocast_cell import Precision, computing_dtype
+from undegrade.learned.gauss_newton_features import GaussNewtonSettings
 from undegrade.learned.rim import RIM
 from undegrade.machines.architecture import Architecture, architecture_to_json
 from undegrade.machines.weight_file import load_weights, save_weights
@@ -202,21 +203,38 @@ class Run:
 def initial_machine(settings: TrainingSettings) -> tuple[RIM, Architecture]:
     """The machine before training: the seed's (the global generator stays), or that of a file.
 
+    Where damping is learned, the file may hold the machine with the fixed damping that it begins
+    with.
+
     Raises:
         ValueError: the file holds another machine than the one that is asked for.
     """
-    if settings.start_from is not None:
-        rim, architecture, _ = load_weights(settings.start_from)
-        if settings.architecture not in (None, architecture):
-            found = architecture_to_json(architecture)
-            raise ValueError(f"{settings.start_from} holds another machine: {found}")
-    else:
+    if settings.start_from is None:
         architecture = settings.architecture or Architecture()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            rim = architecture.build()
+        rim = _untrained(architecture, settings.seed)
+    else:
+        rim, found, _ = load_weights(settings.start_from)
+        architecture = settings.architecture or found
+        if found not in (architecture, _with_fixed_damping(architecture)):
+            held = architecture_to_json(found)
+            raise ValueError(f"{settings.start_from} holds another machine: {held}")
+        if found != architecture:
+            values, rim = rim.state_dict(), _untrained(architecture, settings.seed)
+            rim.load_state_dict(rim.state_dict() | values)
     rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return rim, architecture
+
+
+def _untrained(architecture: Architecture, seed: int) -> RIM:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return architecture.build()
+
+
+def _with_fixed_damping(architecture: Architecture) -> Architecture:
+    features = architecture.features
+    learned = isinstance(features, GaussNewtonSettings)
+    return replace(architecture, features=features.start) if learned else architecture
 
 
 def split_parameters(rim: RIM) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

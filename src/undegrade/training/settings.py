@@ -26,7 +26,8 @@ class TrainingSettings:
         architecture: the machine; by default that of `start_from`, else `universal`. `denoising`
             takes half the time and is enough for noise alone.
         mixture: the degradations, and how often each.
-        start_from: file of weights to begin with instead of random ones.
+        start_from: file of weights to begin with instead of random ones. `gauss-newton` may begin
+            with a machine of fixed damping, such as `universal`.
         validate: folder of pictures for the validation curve; none without.
         iterations: length of the training; step sizes fall toward its end.
         batch: crops per device and step.
