@@ -13,8 +13,8 @@ a run that was interrupted goes on, and several may share the work.
 * levin: the eight kernels of Levin et al. (2009), periodic, σ 2.55 and 7.65;
 * kernels12: twelve kernels, ×2 ×3 ×4, periodic, no noise but rounding, one kernel a picture;
 * usrnet: all twelve for every picture, as Zhang, Van Gool and Timofte (2020) have it: the scene cut
-  to multiples of the factor and 8, the blurred one in 8 bits, ×3 also with noise of 2.55 and 7.65
-  after that, a frame of the square of the factor not scored;
+  to multiples of the factor and 8, the blurred one in 8 bits, a frame of the square of the factor
+  not scored; usrnet-noise: ×3 with noise of 2.55 and 7.65 after the rounding;
 * dpir: all eight kernels of Levin for every picture of Set3C, Set5 and CBSD68, as Zhang et al.
   (2021) have it: cut to multiples of 8, the blurred one in 8 bits, noise after that;
 * f16: salt-and-pepper on 30, 50, 70 % of the entries;
@@ -125,10 +125,12 @@ def published(x: Tensor, blur: ud.Blur, factor: int, std: float) -> tuple[Tensor
     return x, ud.Measurement(eta.sample(y, dice(0)) if std else y, operator, eta)
 
 
-def usrnet(data: Path, every: int) -> Iterator[Trial]:
+def usrnet(
+    data: Path, every: int, settings: Sequence[tuple[int, float]] = ((2, 0.0), (3, 0.0), (4, 0.0))
+) -> Iterator[Trial]:
     """Classical super-resolution as it was published."""
     blurs = [ud.Blur(k, "periodic") for k in kernels(data / "kernels" / "kernels_12.mat", 12)]
-    for factor, std in ((2, 0.0), (3, 0.0), (4, 0.0), (3, 2.55), (3, 7.65)):
+    for factor, std in settings:
         for x in pictures(data, every):
             for blur in blurs:
                 name = f"USRNet's ×{factor}, σ {std}"
@@ -188,6 +190,7 @@ TASKS: dict[str, Callable[[Path, int], Iterator[Trial]]] = {
     "levin": levin,
     "kernels12": kernels12,
     "usrnet": usrnet,
+    "usrnet-noise": partial(usrnet, settings=((3, 2.55), (3, 7.65))),
     "dpir": dpir,
     "f16": f16,
     "unseen": unseen,

@@ -4,6 +4,7 @@
     python -m benchmarks.nonlinear solvers [--every N] [--crop SIDE]
     python -m benchmarks.nonlinear jpeg [--folder set5|cbsd68] [--every N] [--crop SIDE]
     python -m benchmarks.nonlinear memory [--crop SIDE]
+    python -m benchmarks.nonlinear learned [--every N] [--crop SIDE]
 
 `cameras` blurs by 11 pixels of motion behind each camera and restores by total variation with the
 best of a few weights by the truth, once with the camera in the model and once without, there also
@@ -15,7 +16,9 @@ variation with the intervals of the file and as denoising of an estimated level,
 weight by the truth, and what `auto` does, with nothing chosen by the truth, on the brightness of
 the pictures; on other folders than set5 `auto` alone.
 `memory` counts the arrays of the size of a picture that live at once in steps behind blur and gamma
-2.2.
+2.2. `learned` restores behind responses by total variation with the weight that it chooses itself
+and by the shipped weights for all degradations, once on the measurement that is near the first
+estimate and once linearized anew in every step.
 """
 
 import argparse
@@ -31,7 +34,11 @@ from benchmarks import table
 from benchmarks.memory import Alive
 from undegrade.core.stopping import Stop
 from undegrade.degradations.jpeg import Jpeg
+from undegrade.machines.weight_file import load_weights
 from undegrade.metrics.luma import luma
+from undegrade.restorers.initial import first_estimate
+from undegrade.restorers.recurrent_inference import WEIGHTS as SHIPPED
+from undegrade.restorers.recurrent_inference import restored_by
 
 WEIGHTS = (0.05, 0.1, 0.2, 0.35, 0.7)  # times 1.1/std
 PEAK = 10.0
@@ -206,6 +213,45 @@ def jpeg(folder: str, every: int, crop: int) -> list[table.Row]:
     return rows
 
 
+def responses() -> dict[str, tuple[ud.Operator, ud.Likelihood]]:
+    """Blurs in light seen through responses; "linear" are those whose x is that light."""
+    logarithm = ud.Response(ud.Logarithm())
+    gamma = RESPONSE @ BLUR @ RESPONSE.inverse
+    small = RESPONSE @ ud.Downsample(2) @ BLUR @ RESPONSE.inverse
+    return {
+        **{f"gamma 2.2, σ {std}": (gamma, ud.Gaussian(std)) for std in (0.005, 0.02, 0.06)},
+        "logarithm, σ 0.02": (logarithm @ BLUR @ logarithm.inverse, ud.Gaussian(0.02)),
+        "gamma 2.2, half the size, σ 0.01": (small, ud.Gaussian(0.01)),
+        "gamma 2.2, sensor of gain 0.002 and read-out 0.01": (gamma, ud.Sensor(0.002, 0.01)),
+        "gamma 2.2, photons, peak 100": (gamma, ud.Poisson(100.0)),
+        "gamma 2.2, x linear, σ 0.02": (RESPONSE @ BLUR, ud.Gaussian(0.02)),
+        "gamma 2.2, x linear, no blur, σ 0.02": (RESPONSE @ ud.Identity(), ud.Gaussian(0.02)),
+        "square of the blur, σ 0.02": (ud.Function(torch.square) @ BLUR, ud.Gaussian(0.02)),
+    }
+
+
+def learned(every: int, crop: int) -> list[table.Row]:
+    rim = load_weights(SHIPPED / "universal.safetensors")[0]
+    following = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    once = ud.RecurrentInference(weights=SHIPPED / "universal.safetensors")
+    methods: dict[str, Callable[[ud.Measurement], Tensor]] = {
+        "total variation": lambda m: ud.Variational().restore(m).x,
+        "linearized once": lambda m: once.restore(ud.working_measurement(m, first_estimate(m))).x,
+        "in every step": lambda m: restored_by(following, m).x,
+    }
+    rows = list[table.Row]()
+    for name, (operator, noise) in responses().items():
+        scores: dict[str, list[float]] = {method: [] for method in methods}
+        for seed, x in enumerate(truths(every, crop)):
+            y = noise.sample(operator(x), torch.Generator().manual_seed(seed))
+            for method, restore in methods.items():
+                found = restore(ud.Measurement(y, operator, noise))
+                scores[method].append(table.score(found.clamp(0, 1), x))
+        rows.append({"degradation": name} | {m: table.mean(v) for m, v in scores.items()})
+        print(rows[-1], flush=True)
+    return rows
+
+
 def peak(measurement: ud.Measurement, truth: Tensor, weights: Sequence[float]) -> float:
     return max(
         table.score(
@@ -235,7 +281,7 @@ def memory(side: int) -> list[table.Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("which", choices=("cameras", "solvers", "jpeg", "memory"))
+    parser.add_argument("which", choices=("cameras", "solvers", "jpeg", "memory", "learned"))
     parser.add_argument("--every", type=int, default=7)
     parser.add_argument("--crop", type=int, default=160)
     parser.add_argument("--camera", default="", help="how the name of the one camera begins")
@@ -247,6 +293,7 @@ def main() -> None:
         "solvers": lambda: solvers(args.every, args.crop),
         "jpeg": lambda: jpeg(args.folder, args.every, args.crop),
         "memory": lambda: memory(args.crop),
+        "learned": lambda: learned(args.every, args.crop),
     }
     folder = f"--folder {args.folder} " if args.which == "jpeg" else ""
     folder += f"--camera {args.camera} " if args.camera else ""
