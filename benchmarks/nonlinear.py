@@ -24,6 +24,7 @@ estimate and once linearized anew in every step.
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -34,6 +35,7 @@ from benchmarks import table
 from benchmarks.memory import Alive
 from undegrade.core.stopping import Stop
 from undegrade.degradations.jpeg import Jpeg
+from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.machines.weight_file import load_weights
 from undegrade.metrics.luma import luma
 from undegrade.restorers.initial import first_estimate
@@ -231,8 +233,12 @@ def responses() -> dict[str, tuple[ud.Operator, ud.Likelihood]]:
 
 
 def learned(every: int, crop: int) -> list[table.Row]:
-    rim = load_weights(SHIPPED / "universal.safetensors")[0]
-    following = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    trained, architecture, _ = load_weights(SHIPPED / "universal.safetensors")
+    features = architecture.features
+    assert isinstance(features, LeastSquaresFeatures)
+    settling = replace(architecture, features=replace(features, cg_iterations=24)).build()
+    settling.load_state_dict(trained.state_dict())
+    following = settling.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     once = ud.RecurrentInference(weights=SHIPPED / "universal.safetensors")
     methods: dict[str, Callable[[ud.Measurement], Tensor]] = {
         "total variation": lambda m: ud.Variational().restore(m).x,

@@ -78,7 +78,7 @@ def test_behind_a_response_steps_follow_the_operator_as_it_bends(colors):
     assert psnr(restored, x) > psnr(RecurrentInference().restore(once).x, x) + 0.2
     if colors == 3:
         rim = load_weights(WEIGHTS / "universal.safetensors")[0]
-        torch.testing.assert_close(restored, restored_by(rim, measured).x, rtol=0, atol=1e-3)
+        assert psnr(restored, x) > psnr(restored_by(rim, measured).x, x)  # it settles its moves
 
 
 def test_flat_pictures_stay_as_they_are_behind_a_camera_and_not_of_linear_light():

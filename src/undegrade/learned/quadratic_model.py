@@ -50,7 +50,10 @@ class QuadraticModel:
         std, trusted = noise(problem)
         coverage = A.adjoint(trusted * A(torch.ones_like(x0)))
         level = _level(A, problem, std)
-        return QuadraticModel(std, trusted, _spectrum(A, problem.y), coverage, level)
+        # one entry of a Jacobian may be unlike all others: about a flat picture they are alike
+        flat = x0.mean((-2, -1), keepdim=True).expand_as(x0)
+        typical = A if problem.operator.linear else problem.operator.linearize(flat)[1]
+        return QuadraticModel(std, trusted, _spectrum(typical, problem.y), coverage, level)
 
     def residual(self, problem: Fidelity, x: Image) -> tuple[Tensor, LinearOperator]:
         """W(y − φ(x)), and the Jacobian A there."""

@@ -118,7 +118,7 @@ def in_color(measurement: Measurement) -> Measurement:
     thrice = [1, _COLORS, *(1,) * (y.ndim - 2)]
     noise = Gaussian(precision.rsqrt().repeat(thrice))
     colored = (
-        Channelwise(operator.as_linear(""), _COLORS)
+        Channelwise(operator.as_linear("use the variational method"), _COLORS)
         if operator.linear
         else ChannelwiseFunction(operator, _COLORS)
     )
