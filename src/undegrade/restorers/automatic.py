@@ -35,7 +35,7 @@ _GAINS = {
     "photographs",
 }
 _CAMERA = (
-    "a camera's response, where it is 0.5 to 1.3 dB above total variation on photographs "
+    "a camera's response, where it is 1 to 1.6 dB above total variation on photographs "
     "(docs/nonlinear.md)"
 )
 _JPEG = (
