@@ -16,7 +16,7 @@ in each. Predicted damping is fixed in the first part (its machine is the other 
 learned in the second: learned from the start it is made for a cell that cannot denoise yet.
 
 `measure` restores crops of CBSD68 behind gamma 2.2, with 11 pixels of motion blur and with kernels
-that no training drew, σ = 0.02; total variation with the camera in its model, and the better of two
+that no training drew, σ = 0.02; total variation with the camera in its model, and the best of five
 weights by the truth, stands beside them. Milliseconds are processor time, the least of several
 turns. Weights and `train`'s checkpoints stay in `runs/learned_gauss_newton`.
 """

@@ -120,7 +120,7 @@ def published(x: Tensor, blur: ud.Blur, factor: int, std: float) -> tuple[Tensor
     """Scene and measurement of the published protocols; one draw of the noise for all pictures."""
     x = even(x, math.lcm(factor, 8))
     operator = ud.Downsample(factor) @ blur
-    y = operator(x).mul(255).round().div(255)
+    y = rounded(operator(x))
     eta = ud.Gaussian(max(std, 0.5) / 255)
     return x, ud.Measurement(eta.sample(y, dice(0)) if std else y, operator, eta)
 
