@@ -22,19 +22,16 @@ turns. Weights and `train`'s checkpoints stay in `runs/learned_gauss_newton`.
 """
 
 import argparse
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor
 
 import undegrade as ud
 from benchmarks import table
+from benchmarks.equal_time import ROUNDS, milliseconds, plan, teach
 from benchmarks.nonlinear import BLUR, RESPONSE, STD, best, truths
-from undegrade.files.tables import read_rows, write_rows
 from undegrade.learned.gauss_newton_features import GaussNewtonSettings
 from undegrade.learned.gradient_features import GradientSettings
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
@@ -42,11 +39,8 @@ from undegrade.machines.architecture import Architecture
 from undegrade.machines.weight_file import load_weights
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.restorers.recurrent_inference import restored_by
-from undegrade.training.denormals import flushing_thread
 from undegrade.training.mixture import Mixture, random_kernels
-from undegrade.training.run import Run
 from undegrade.training.settings import TrainingSettings
-from undegrade.training.train import launch, train
 
 FOLDER = Path("runs") / "learned_gauss_newton"
 CELL = MultiscaleSettings()  # the one that ships
@@ -61,7 +55,6 @@ FEATURES = {
 }
 FIRST_PART = 2 / 3  # of the iterations of a training
 MIXTURE = Mixture(denoising=0.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, cameras=1.0)
-ROUNDS = 12  # of single updates, and of restorations, from which times are told
 HELD_OUT = 20261130  # seed of kernels; trainings draw theirs from 0
 
 
@@ -111,17 +104,6 @@ def machine(name: str, steps: int) -> ud.RIM:
     return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def milliseconds(jobs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The least processor time of each job, all of them in turns."""
-    least = dict.fromkeys(jobs, float("inf"))
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            began = time.process_time()
-            job()
-            least[name] = min(least[name], 1000 * (time.process_time() - began))
-    return least
-
-
 def steps_at_equal_time(crop: int) -> int:
     """The fewest gradient steps, an even number, that take as long as the others but for 5 %."""
     torch.manual_seed(0)
@@ -137,59 +119,22 @@ def steps_at_equal_time(crop: int) -> int:
         n += 2
 
 
-def paces(steps: Mapping[str, int]) -> dict[str, float]:
-    """Processor seconds of an update, the median of updates that all machines make in turns."""
-    runs, seen = dict[str, Run](), dict[str, list[float]]()
-    for name, n in steps.items():
-        pilot = settings(name, n, 10_000)
-        runs[name] = Run(replace(pilot, output=FOLDER / "pilot"), launch(pilot))
-    for _ in range(ROUNDS):
-        for name, run in runs.items():
-            began = time.process_time()
-            run.update()
-            seen.setdefault(name, []).append(time.process_time() - began)
-    return {name: median(values[2:]) for name, values in seen.items()}
+def pilots() -> dict[str, TrainingSettings]:
+    """The first part of all trainings."""
+    steps = dict.fromkeys(FEATURES, STEPS) | {GRADIENT: steps_at_equal_time(160)}
+    return {name: settings(name, n, 10_000) for name, n in steps.items()}
 
 
-def plan(seconds: float) -> list[dict[str, str]]:
-    """Steps and iterations of every machine, found once and kept beside the weights."""
-    path = FOLDER / "plan.csv"
-    if not path.exists():
-        steps = dict.fromkeys(FEATURES, STEPS) | {GRADIENT: steps_at_equal_time(160)}
-        with flushing_thread() as thread:
-            found = thread.submit(paces, steps).result()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [
-            {
-                "machine": name,
-                "steps": n,
-                "iterations": round(seconds / found[name]),
-                "training, s": round(seconds),
-            }
-            for name, n in steps.items()
-        ]
-        write_rows(path, rows)
-    return read_rows(path)
-
-
-def teach(seconds: float) -> None:
+def train_all(seconds: float) -> None:
     """Train what is not yet trained."""
-    for row in plan(seconds):
+    for row in plan(FOLDER, seconds, pilots):
         name, steps, iterations = row["machine"], int(row["steps"]), int(row["iterations"])
         first = round(FIRST_PART * iterations)
         if name != PREDICTED:
-            teach_part(settings(name, steps, first))
+            teach(settings(name, steps, first))
         before = settings(FIXED if name == PREDICTED else name, steps, first).output
         second = settings(name, steps, iterations - first, part=2)
-        teach_part(replace(second, start_from=before / "weights.safetensors"))
-
-
-def teach_part(chosen: TrainingSettings) -> None:
-    """Train, and tell what processor time it took."""
-    began = time.process_time()
-    train(chosen)
-    spent = round(time.process_time() - began)
-    print(chosen.output.name, chosen.iterations, "iterations", spent, "s", flush=True)
+        teach(replace(second, start_from=before / "weights.safetensors"))
 
 
 def problems(every: int, crop: int) -> dict[str, list[tuple[ud.Measurement, Tensor]]]:
@@ -211,7 +156,7 @@ def measure(every: int, crop: int) -> list[table.Row]:
     torch.set_flush_denormal(True)
     tasks = problems(every, crop)
     trained, about = dict[str, ud.RIM](), dict[str, dict[str, str]]()
-    for row in plan(0):
+    for row in plan(FOLDER, 0, pilots):
         name = row["machine"]
         path = settings(name, 1, 1, part=2).output / "weights.safetensors"
         rim = load_weights(path)[0]
@@ -264,7 +209,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.command == "train":
-        teach(options.seconds)
+        train_all(options.seconds)
     else:
         command = f"python -m benchmarks.learned_gauss_newton measure --every {options.every}"
         rows = measure(options.every, options.crop)

@@ -22,8 +22,6 @@ a run that was interrupted goes on, and several may share the work.
 """
 
 import argparse
-import hashlib
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +39,7 @@ from undegrade.degradations.kernel_file import read_kernel
 from undegrade.degradations.random import Deblurring, SuperResolution, measured
 from undegrade.likelihoods.rounding import rounded
 from undegrade.metrics.distortion import psnr
-from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
+from undegrade.restorers.recurrent_inference import RecurrentInference
 from undegrade.restorers.variational import Variational
 
 FACTORS = torch.logspace(-0.9, 0.5, 9).tolist()  # weights relative to the automatic one
@@ -229,30 +227,6 @@ def columns(restorer: RecurrentInference) -> dict[str, Callable[[Trial], dict[st
     }
 
 
-class Known:
-    """Values of earlier runs by what they are of, in a file that lines are added to."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.values = {key: json.loads(value) for key, value in (x.split("\t") for x in lines)}
-
-    def of(self, key: str, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """The values of this key, computed if they are not known."""
-        if key not in self.values:
-            self.values[key] = compute()
-            with self.path.open("a") as file:
-                file.write(f"{key}\t{json.dumps(self.values[key])}\n")
-        return self.values[key]
-
-
-def version(weights: Path | None) -> str:
-    """Names the weights by what is in the files."""
-    files = sorted(WEIGHTS.glob("*.safetensors")) if weights is None else [weights]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-
-
 def main() -> None:
     """Run the tasks, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -264,7 +238,7 @@ def main() -> None:
     parser.add_argument("--columns", default="start,auto,tv,learned")
     options = parser.parse_args()
     available = columns(RecurrentInference(weights=options.weights))
-    known, tag = Known(Path("runs") / "learned_inverse"), version(options.weights)
+    known, tag = table.Known("learned_inverse"), table.version(options.weights)
     found: dict[str, list[dict[str, float]]] = {}
     for task in options.tasks.split(","):
         for i, trial in enumerate(TASKS[task](options.data, options.every)):

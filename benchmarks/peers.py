@@ -1,13 +1,15 @@
 """Published denoisers beside ours, in one run: same pictures, same draws, PSNR and seconds.
 
     python -m benchmarks.peers --weights FOLDER [--images FOLDER] [--every N] [--bm3d]
+        [--pictures gray]
 
 The folder holds the weight files that the authors of FFDNet, DnCNN, FDnCNN and of the bias-free
 U-Net published (names as in `PEERS`); a peer whose file is missing is left out. Pictures are those
 of CBSD68 in color and in gray, float and 8-bit noise; the noise of picture i comes from seed
 1000 + i, as in `learned_denoising`. The methods take turns on every picture, on one thread; seconds
-are medians. Published means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet
-33.87/31.21/27.96.
+are medians. What was computed before, with the same weights of ours, is read from `runs/peers`: so
+`--pictures gray` may run beside `--pictures color`, and a run of both makes the table. Published
+means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet 33.87/31.21/27.96.
 
 Beside the table it draws results/peers.svg, PSNR against seconds at σ = 25, with the line of what
 no other method beats in both. `pip install -e '.[bench]'` brings what draws, and BM3D for --bm3d,
@@ -24,6 +26,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from benchmarks.learned_denoising import measured
 
 Denoiser = Callable[[Tensor, float], Tensor]
 Layer = tuple[Tensor, Tensor]
+OURS = "undegrade learned"
 SETTINGS = [("color", "float", std) for std in (15, 25, 50)] + [("color", "8-bit", 25)]
 SETTINGS += [("gray", "float", std) for std in (15, 25, 50)]
 
@@ -161,8 +165,8 @@ def bm3d(y: Tensor, std: float) -> Tensor:
 def competitors(folder: Path, kind: str, values: str, std: int) -> dict[str, Denoiser]:
     """Ours and the peers that are meant for a setting."""
     found: dict[str, Denoiser] = {
-        "undegrade learned": ours,
-        "undegrade learned, mean of 2": ensemble,
+        OURS: ours,
+        f"{OURS}, mean of 2": ensemble,
         "undegrade variational": total_variation,
     }
     for name, (colors, file, load) in PEERS.items():
@@ -174,20 +178,27 @@ def competitors(folder: Path, kind: str, values: str, std: int) -> dict[str, Den
 
 
 @torch.no_grad()
+def timed(denoise: Denoiser, y: Tensor, std: float, x: Tensor) -> dict[str, float]:
+    """PSNR and seconds."""
+    began = time.perf_counter()
+    restored = denoise(y, std)
+    seconds = time.perf_counter() - began
+    return {"psnr": table.score(restored, x), "seconds": seconds}
+
+
 def rows(
     methods: dict[str, Denoiser], paths: list[tuple[int, Path]], setting: tuple[str, str, int]
 ) -> list[dict]:
     """One row per method, for one kind of picture and noise."""
     kind, values, std = setting
-    scores = {name: list[float]() for name in methods}
-    seconds = {name: list[float]() for name in methods}
+    known, tag = table.Known("peers"), table.version()
+    found = {name: list[dict[str, float]]() for name in methods}
     for i, path in paths:
         x, y = measured(path, i, kind, values, std)
         for name, denoise in methods.items():
-            began = time.perf_counter()
-            restored = denoise(y, std / 255)
-            seconds[name].append(time.perf_counter() - began)
-            scores[name].append(table.score(restored, x))
+            key = f"{path} {kind} {values} {std} {name} {tag * name.startswith(OURS)}"
+            job = partial(timed, denoise, y, std / 255, x)
+            found[name].append(known.of(key, job))
     return [
         {
             "pictures": kind,
@@ -195,8 +206,8 @@ def rows(
             "std": std,
             "count": len(paths),
             "method": name,
-            "psnr": table.mean(scores[name]),
-            "seconds": round(statistics.median(seconds[name]), 3),
+            "psnr": table.mean([each["psnr"] for each in found[name]]),
+            "seconds": round(statistics.median(each["seconds"] for each in found[name]), 3),
         }
         for name in methods
     ]
@@ -240,16 +251,19 @@ def main() -> None:
     parser.add_argument("--images", default="cbsd68")
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--bm3d", action="store_true", help="BM3D too, where σ = 25")
+    parser.add_argument("--pictures", nargs="*", default=("color", "gray"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     paths, found = table.pictures(options.images, options.every), list[dict]()
-    for setting in SETTINGS:
+    for setting in (s for s in SETTINGS if s[0] in options.pictures):
         methods = competitors(options.weights, *setting)
-        if options.bm3d and setting[2] == 25:
+        if options.bm3d and setting[1:] == ("float", 25):
             methods["BM3D"] = bm3d
         found += rows(methods, paths, setting)
         print(setting, flush=True)
     extra = " --bm3d" if options.bm3d else ""
+    if set(options.pictures) < {kind for kind, _, _ in SETTINGS}:
+        return
     table.write("peers", f"python -m benchmarks.peers --every {options.every}{extra}", found)
     draw(found, table.RESULTS / "peers.svg")
 

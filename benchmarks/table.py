@@ -1,5 +1,7 @@
 """Rows of figures: printed while they come, kept as CSV and Markdown in benchmarks/results."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import torch
 import undegrade as ud
 from undegrade.files.codecs import SUFFIXES
 from undegrade.files.tables import append_row, read_rows, write_rows
+from undegrade.restorers.recurrent_inference import WEIGHTS
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"
@@ -40,6 +43,34 @@ def kept(name: str, key: Mapping[str, str], compute: Callable[[], Row]) -> dict[
         append_row(path, found)
         print(found, flush=True)
     return found
+
+
+class Known:
+    """Values of earlier runs by what they are of, in a file of `runs` that lines are added to.
+
+    So a run that was interrupted goes on, and several may share the work. Unlike rows that are
+    `kept`, these are of one machine and are not committed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.path = path = Path("runs") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.values = {key: json.loads(value) for key, value in (x.split("\t") for x in lines)}
+
+    def of(self, key: str, compute: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """The values of this key, computed if they are not known."""
+        if key not in self.values:
+            self.values[key] = compute()
+            with self.path.open("a") as file:
+                file.write(f"{key}\t{json.dumps(self.values[key])}\n")
+        return self.values[key]
+
+
+def version(weights: Path | None = None) -> str:
+    """Names the weights by what is in the files."""
+    files = sorted(WEIGHTS.glob("*.safetensors")) if weights is None else [weights]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def mean(values: Sequence[float], digits: int = 2) -> float:

@@ -26,6 +26,7 @@ from undegrade.core.stopping import State, Status
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.degradations.kernel_doubt import kernel_doubt
+from undegrade.degradations.light_doubt import light_doubt
 from undegrade.degradations.noise_doubt import refuse_hidden_noise
 from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import kernel_kept_in_words, level_found, misfit_in_words
@@ -35,6 +36,7 @@ from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.impulses import stray
 from undegrade.restorers.choice import Choosing
 from undegrade.restorers.continued import Continued
+from undegrade.restorers.recurrent_inference import RecurrentInference
 
 _SOME_STRAY = 5e-4  # of a picture: sparks and stars are fewer
 
@@ -103,7 +105,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
         degradation = dataclasses.replace(degradation, likelihood=stronger)
     measurement = degradation.measurement(picture.pixels)
     std = float(measurement.likelihood.noise.precision(measurement.y).mean().rsqrt())
-    notes.append(kernel_doubt(known.degradation, picture.pixels, std))
+    notes.append(_of_blur(degradation, picture.pixels, std))
     there = _moved(measurement, task.device)
     truth = None if truth is None else truth.to(task.device)
     snapshots = _snapshots(task, source, picture)
@@ -150,6 +152,13 @@ def _compressed(picture: Picture, said: Degradation) -> str:
     if picture.form.format != "JPEG" or said != Degradation(shape=said.shape):
         return ""
     return "a JPEG file: where its blocks are what is wrong, --jpeg own takes these out"
+
+
+def _of_blur(said: Degradation, y: Image, std: float) -> str:
+    """What to say of a blur that another one fits better than: first of its kernel."""
+    return kernel_doubt(said, y, std) or light_doubt(
+        said, y, std, lambda m: RecurrentInference().restore(m).x
+    )
 
 
 def _stray(y: Image) -> str:
