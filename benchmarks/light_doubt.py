@@ -22,7 +22,7 @@ from benchmarks import table
 from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.kernel_doubt import stretched
 from undegrade.degradations.kernel_file import read_kernel
-from undegrade.degradations.light_doubt import MORE, gain_of_the_other
+from undegrade.degradations.light_doubt import MORE, gain_in_light
 from undegrade.likelihoods.rounding import rounded
 
 STDS = (0.002, 0.007, 0.02)
@@ -67,7 +67,7 @@ def restore(measurement: ud.Measurement) -> Tensor:
 def gains(
     pictures: Sequence[tuple[int, Path]], said: Said, *, in_light: bool
 ) -> dict[str, list[float]]:
-    """For each kind of kernel what the other way leaves less."""
+    """For each kind of kernel what light leaves less."""
     psfs, found = kernels(), dict[str, list[float]]()
     for k, (i, path) in enumerate(pictures):
         name = list(psfs)[k % len(psfs)]
@@ -78,7 +78,7 @@ def gains(
         psf = psfs[name] if said.wider == 1 else stretched(psfs[name].double(), said.wider).float()
         shape = 3, x.shape[-2], x.shape[-1]
         believed = Degradation(shape=shape, blur=ud.Blur(psf, "replicate"))
-        gain = gain_of_the_other(believed, y, said.stronger * std, restore)
+        gain = gain_in_light(believed, y, said.stronger * std, restore)
         found.setdefault(name, []).append(gain or 0.0)
     return found
 
