@@ -18,11 +18,10 @@ import torch
 import undegrade as ud
 from benchmarks import learned_inverse as inverse
 from benchmarks import table
+from benchmarks.weights import split
 from undegrade.core.solver import advance
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
-from undegrade.learned.schedule import ListedErrors
-from undegrade.machines.architecture import ARCHITECTURES
 from undegrade.machines.weight_file import load_weights
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS, restored_by
@@ -31,7 +30,8 @@ from undegrade.restorers.recurrent_inference import WEIGHTS, restored_by
 def trials(every: int) -> dict[str, list[inverse.Trial]]:
     """Denoising, deblurring, super-resolution and inpainting."""
     found: dict[str, list[inverse.Trial]] = {}
-    for i, x in enumerate(inverse.pictures(table.DATA, every)):
+    source = inverse.Source(table.DATA, every)
+    for i, x in enumerate(source.pictures()):
         found.setdefault("σ 25", []).append(
             inverse.Trial("", x, inverse.noisy(x, ud.Identity(), 25.0, i))
         )
@@ -41,8 +41,8 @@ def trials(every: int) -> dict[str, list[inverse.Trial]]:
         square = ud.Blur(torch.full((9, 9), 1 / 81), "reflect")
         exact = inverse.Trial("", x, inverse.noisy(x, square, 0.0, i))
         found.setdefault("9×9 box, exact", []).append(exact)
-    found["shake, valid"] = list(inverse.shake(table.DATA, every))
-    found["×2"] = list(inverse.resolution(table.DATA, every))
+    found["shake, valid"] = list(inverse.shake(source))
+    found["×2"] = list(inverse.resolution(source))
     return found
 
 
@@ -57,32 +57,9 @@ def machine(steps: int = 4, cg_iterations: int = 6) -> RIM:
 
 
 def plug_and_play(steps: int) -> RIM:
-    """The weights for noise in the same iteration, as they are: what the training started from.
-
-    Of its inputs (z, residual, move, coverage, τ, σ, memory) a denoiser knows z and the noise
-    level, which is τ here. The coverage and the expected error were constants in its training and
-    join the bias; everything else counts for nothing.
-    """
-    denoiser, architecture, _ = load_weights(WEIGHTS / "denoising.safetensors")
-    features = architecture.features
-    assert isinstance(features, LeastSquaresFeatures)
-    assert isinstance(features.schedule, ListedErrors)
-    enter = denoiser.get_submodule("cell.enter")
-    assert isinstance(enter, torch.nn.Conv2d)
-    assert enter.bias is not None
-    kernels = enter.weight.detach()  # pixel-unshuffled: four inputs per channel of the features
-    inputs = kernels[:, : 4 * features.channels(3)].unflatten(1, (-1, 4))
-    coverage = inputs[:, features.part("coverage", 3)]
-    error, level = (inputs[:, features.part(n, 3)] for n in ("expected error", "noise level"))
-    constant = coverage.sum((1, 2, 3, 4)) + features.schedule.values[0] * error.sum((1, 2, 3, 4))
-    enter.bias.detach().add_(constant)
-    error.copy_(level.clone())
-    inputs[:, features.part("residual", 3).start : features.part("coverage", 3).stop] = 0
-    level.zero_()
-    kernels[:, 4 * features.channels(3) :] = 0
-    universal = ARCHITECTURES["universal"]
-    rim = RIM(denoiser.cell, universal.features.build(), denoiser.parametrization, steps=steps)
-    return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    """The weights for noise in the same iteration, untrained: what the training started from."""
+    rim, _ = split(WEIGHTS / "denoising.safetensors")
+    return rim.with_steps(steps).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def unfinished(rim: RIM, steps: int, m: ud.Measurement) -> torch.Tensor:

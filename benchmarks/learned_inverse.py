@@ -1,7 +1,7 @@
 """The shipped network on blurs, low resolution and lost pixels, beside total variation.
 
     python -m benchmarks.learned_inverse [--tasks shake,levin] [--every 8]
-        [--columns start,auto,learned] [--results NAME]
+        [--columns start,auto,learned] [--gray] [--results NAME]
 
 `tv` is `Variational` with the best of nine weights for every picture, chosen with the truth (an
 oracle), `auto` the same with the weight it chooses by itself. Same noise draws in all columns. What
@@ -39,7 +39,8 @@ from undegrade.degradations.kernel_file import read_kernel
 from undegrade.degradations.random import Deblurring, SuperResolution, measured
 from undegrade.likelihoods.rounding import rounded
 from undegrade.metrics.distortion import psnr
-from undegrade.restorers.recurrent_inference import RecurrentInference
+from undegrade.metrics.luma import gray
+from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.restorers.variational import Variational
 
 FACTORS = torch.logspace(-0.9, 0.5, 9).tolist()  # weights relative to the automatic one
@@ -54,9 +55,21 @@ class Trial(NamedTuple):
     margin: int = 0
 
 
-def pictures(data: Path, every: int) -> list[Tensor]:
-    """Every n-th picture of CBSD68."""
-    return [ud.read_image(p) for p in sorted((data / "cbsd68").glob("*.png"))[::every]]
+class Source(NamedTuple):
+    """Where pictures and kernels are, and which pictures: every n-th of CBSD68, or its luma."""
+
+    data: Path
+    every: int
+    gray: bool = False
+
+    def pictures(self) -> list[Tensor]:
+        """In their order."""
+        return [self.read(p) for p in sorted((self.data / "cbsd68").glob("*.png"))[:: self.every]]
+
+    def read(self, path: Path) -> Tensor:
+        """One of them."""
+        x = ud.read_image(path)
+        return gray(x) if self.gray else x
 
 
 def dice(i: int) -> torch.Generator:
@@ -78,15 +91,15 @@ def even(x: Tensor, factor: int) -> Tensor:
     return x[..., :h, :w]
 
 
-def shake(data: Path, every: int) -> Iterator[Trial]:
+def shake(source: Source) -> Iterator[Trial]:
     """LGD's deblurring."""
-    for i, x in enumerate(pictures(data, every)):
+    for i, x in enumerate(source.pictures()):
         yield Trial("shake 21×21, σ 1–5", *measured(x, Deblurring(), dice(i)), 10)
 
 
-def resolution(data: Path, every: int) -> Iterator[Trial]:
+def resolution(source: Source) -> Iterator[Trial]:
     """LGD's super-resolution."""
-    for i, x in enumerate(pictures(data, every)):
+    for i, x in enumerate(source.pictures()):
         yield Trial("×2, 13×13, σ 1–5", *measured(x, SuperResolution(), dice(i)))
 
 
@@ -95,20 +108,20 @@ def kernels(path: Path, count: int) -> list[Tensor]:
     return [read_kernel(f"{path}:{i}") for i in range(1, count + 1)]
 
 
-def levin(data: Path, every: int) -> Iterator[Trial]:
+def levin(source: Source) -> Iterator[Trial]:
     """Levin's kernels, periodic."""
-    psfs = kernels(data / "kernels" / "Levin09.mat", 8)
+    psfs = kernels(source.data / "kernels" / "Levin09.mat", 8)
     for std in (2.55, 7.65):
-        for i, x in enumerate(pictures(data, every)):
+        for i, x in enumerate(source.pictures()):
             blur = ud.Blur(psfs[i % len(psfs)], "periodic")
             yield Trial(f"Levin, σ {std}", x, noisy(x, blur, std, i))
 
 
-def kernels12(data: Path, every: int) -> Iterator[Trial]:
+def kernels12(source: Source) -> Iterator[Trial]:
     """Classical super-resolution."""
-    psfs = kernels(data / "kernels" / "kernels_12.mat", 12)
+    psfs = kernels(source.data / "kernels" / "kernels_12.mat", 12)
     for factor in (2, 3, 4):
-        for i, x in enumerate(pictures(data, every)):
+        for i, x in enumerate(source.pictures()):
             x = even(x, factor)
             blur = ud.Blur(psfs[i % len(psfs)], "periodic")
             yield Trial(f"12 kernels, ×{factor}", x, noisy(x, ud.Downsample(factor) @ blur, 0.0, i))
@@ -124,42 +137,45 @@ def published(x: Tensor, blur: ud.Blur, factor: int, std: float) -> tuple[Tensor
 
 
 def usrnet(
-    data: Path, every: int, settings: Sequence[tuple[int, float]] = ((2, 0.0), (3, 0.0), (4, 0.0))
+    source: Source, settings: Sequence[tuple[int, float]] = ((2, 0.0), (3, 0.0), (4, 0.0))
 ) -> Iterator[Trial]:
     """Classical super-resolution as it was published."""
-    blurs = [ud.Blur(k, "periodic") for k in kernels(data / "kernels" / "kernels_12.mat", 12)]
+    blurs = [
+        ud.Blur(k, "periodic") for k in kernels(source.data / "kernels" / "kernels_12.mat", 12)
+    ]
     for factor, std in settings:
-        for x in pictures(data, every):
+        for x in source.pictures():
             for blur in blurs:
                 name = f"USRNet's ×{factor}, σ {std}"
                 yield Trial(name, *published(x, blur, factor, std), factor**2)
 
 
-def dpir(data: Path, every: int) -> Iterator[Trial]:
+def dpir(source: Source) -> Iterator[Trial]:
     """Deblurring as it was published, on three folders."""
-    blurs = [ud.Blur(k, "periodic") for k in kernels(data / "kernels" / "Levin09.mat", 8)]
+    blurs = [ud.Blur(k, "periodic") for k in kernels(source.data / "kernels" / "Levin09.mat", 8)]
     for std in (2.55, 7.65):
         for folder in ("set3c", "set5", "cbsd68"):
-            for _, path in table.pictures(folder, every if folder == "cbsd68" else 1):
+            for _, path in table.pictures(folder, source.every if folder == "cbsd68" else 1):
                 for blur in blurs:
                     name = f"DPIR's {folder}, σ {std}"
-                    yield Trial(name, *published(ud.read_image(path), blur, 1, std))
+                    yield Trial(name, *published(source.read(path), blur, 1, std))
 
 
-def f16(data: Path, every: int) -> Iterator[Trial]:
+def f16(source: Source) -> Iterator[Trial]:
     """Salt-and-pepper, whose entries give themselves away."""
-    del every
-    (path,) = [p for p in (data / "double_overparam").iterdir() if p.stem.lower().startswith("f16")]
-    x = ud.read_image(path)
+    (path,) = [
+        p for p in (source.data / "double_overparam").iterdir() if p.stem.lower().startswith("f16")
+    ]
+    x = source.read(path)
     for fraction in (0.3, 0.5, 0.7):
         eta = ud.SaltAndPepper(fraction)
         y = ud.Measurement(eta.sample(x, dice(0)), ud.Identity(), eta)
         yield Trial(f"F16, salt-and-pepper {fraction:.0%}", x, y)
 
 
-def unseen(data: Path, every: int) -> Iterator[Trial]:
+def unseen(source: Source) -> Iterator[Trial]:
     """What no training saw."""
-    for i, x in enumerate(pictures(data, every)):
+    for i, x in enumerate(source.pictures()):
         for peak in (30.0, 200.0):
             eta = ud.Poisson(peak)
             yield Trial(
@@ -182,7 +198,7 @@ def unseen(data: Path, every: int) -> Iterator[Trial]:
         )
 
 
-TASKS: dict[str, Callable[[Path, int], Iterator[Trial]]] = {
+TASKS: dict[str, Callable[[Source], Iterator[Trial]]] = {
     "shake": shake,
     "resolution": resolution,
     "levin": levin,
@@ -233,19 +249,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=table.DATA)
     parser.add_argument("--tasks", default="shake,resolution,levin,kernels12,f16,unseen")
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture of CBSD68")
+    parser.add_argument("--gray", action="store_true", help="of the pictures' luma")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--results", default="learned_inverse", help="name of the table")
     parser.add_argument("--columns", default="start,auto,tv,learned")
     options = parser.parse_args()
     available = columns(RecurrentInference(weights=options.weights))
-    known, tag = table.Known("learned_inverse"), table.version(options.weights)
+    files = [options.weights] if options.weights else sorted(WEIGHTS.glob("*.safetensors"))
+    known, tag = table.Known("learned_inverse"), table.version(files)
+    source = Source(options.data, options.every, options.gray)
     found: dict[str, list[dict[str, float]]] = {}
     for task in options.tasks.split(","):
-        for i, trial in enumerate(TASKS[task](options.data, options.every)):
+        for i, trial in enumerate(TASKS[task](source)):
             row = dict[str, float]()
             for column in options.columns.split(","):
                 made = f" {tag}" if column == "learned" else ""
-                key = f"{task} {options.every} {i} {column}{made}"
+                key = f"{task}{' gray' * source.gray} {source.every} {i} {column}{made}"
                 row |= known.of(key, partial(available[column], trial))
             found.setdefault(trial.name, []).append(row)
         for name, rows in found.items():

@@ -38,10 +38,15 @@ from torch.nn.functional import conv2d, conv_transpose2d, pixel_shuffle, pixel_u
 import undegrade as ud
 from benchmarks import table
 from benchmarks.learned_denoising import measured
+from undegrade.restorers.recurrent_inference import WEIGHTS
 
 Denoiser = Callable[[Tensor, float], Tensor]
 Layer = tuple[Tensor, Tensor]
 OURS = "undegrade learned"
+SHIPPED = {
+    kind: WEIGHTS / f"{name}.safetensors"
+    for kind, name in (("color", "denoising"), ("gray", "denoising-gray"))
+}
 SETTINGS = [("color", "float", std) for std in (15, 25, 50)] + [("color", "8-bit", 25)]
 SETTINGS += [("gray", "float", std) for std in (15, 25, 50)]
 
@@ -191,7 +196,7 @@ def rows(
 ) -> list[dict]:
     """One row per method, for one kind of picture and noise."""
     kind, values, std = setting
-    known, tag = table.Known("peers"), table.version()
+    known, tag = table.Known("peers"), table.version([SHIPPED[kind]])
     found = {name: list[dict[str, float]]() for name in methods}
     for i, path in paths:
         x, y = measured(path, i, kind, values, std)

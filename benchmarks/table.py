@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +10,6 @@ import torch
 import undegrade as ud
 from undegrade.files.codecs import SUFFIXES
 from undegrade.files.tables import append_row, read_rows, write_rows
-from undegrade.restorers.recurrent_inference import WEIGHTS
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 RESULTS = Path(__file__).parent / "results"
@@ -67,9 +66,8 @@ class Known:
         return self.values[key]
 
 
-def version(weights: Path | None = None) -> str:
-    """Names the weights by what is in the files."""
-    files = sorted(WEIGHTS.glob("*.safetensors")) if weights is None else [weights]
+def version(files: Iterable[Path]) -> str:
+    """Names weights by what is in their files."""
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 

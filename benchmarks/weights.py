@@ -4,12 +4,13 @@
     make weights-status    curve, speed, and the average against what ships
     python -m benchmarks.weights stop
 
-for those of noise on color pictures, and the same with WEIGHTS=denoising-gray or universal
-(`--weights universal`) for the others that ship. `denoising` begins with what ships, its cell grown
-to `CELL` by blocks that change nothing at first; `denoising-gray` with what ships for color, made
-to see one channel for three equal ones; `universal` with what ships. Checkpoints, curve and log are
-in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any
-time: what was saved last is gone on from.
+for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
+universal-gray (`--weights universal`) for the others that ship. `denoising` begins with what ships,
+its cell grown to `CELL` by blocks that change nothing at first; `denoising-gray` with what ships
+for color, made to see one channel for three equal ones; `universal` with what ships;
+`universal-gray` with `denoising-gray` put into half-quadratic splitting. Checkpoints, curve and log
+are in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at
+any time: what was saved last is gone on from.
 """
 
 import argparse
@@ -31,7 +32,12 @@ from benchmarks import learned_inverse as inverse
 from benchmarks import table
 from benchmarks.learned_denoising import measured as noisy
 from undegrade.degradations.random import Deblurring, SuperResolution, measured
+from undegrade.learned.least_squares_features import LeastSquaresFeatures
+from undegrade.learned.rim import RIM
+from undegrade.learned.schedule import ListedErrors
+from undegrade.machines.architecture import ARCHITECTURES, Architecture
 from undegrade.machines.weight_file import load_weights, save_weights
+from undegrade.metrics.luma import gray
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.training.mixture import Mixture
@@ -39,7 +45,8 @@ from undegrade.training.settings import TrainingSettings
 from undegrade.training.train import Progress, train
 
 SHIPPED = {
-    name: WEIGHTS / f"{name}.safetensors" for name in ("denoising", "denoising-gray", "universal")
+    name: WEIGHTS / f"{name}.safetensors"
+    for name in ("denoising", "denoising-gray", "universal", "universal-gray")
 }
 CELL = MultiscaleSettings(before=(2,), middle=8, after=(2,))  # 1.75 M parameters, twice the time
 SETTINGS = TrainingSettings(
@@ -68,6 +75,9 @@ class Training:
     begin: Callable[[Path], object]
 
 
+EVERYTHING = Mixture(
+    denoising=0.05, deblurring=0.4, super_resolution=0.37, inpainting=0.18, gray=0.15
+)
 TRAININGS = {
     "denoising": Training(SETTINGS, lambda path: grow(SHIPPED["denoising"], CELL, path)),
     "denoising-gray": Training(
@@ -79,11 +89,18 @@ TRAININGS = {
             SETTINGS,
             output=Path("runs") / "weights-universal",
             iterations=10_000,
-            mixture=Mixture(
-                denoising=0.05, deblurring=0.4, super_resolution=0.37, inpainting=0.18, gray=0.15
-            ),
+            mixture=EVERYTHING,
         ),
         lambda path: shutil.copy(SHIPPED["universal"], path),
+    ),
+    "universal-gray": Training(
+        replace(
+            SETTINGS,
+            output=Path("runs") / "weights-universal-gray",
+            iterations=4000,
+            mixture=EVERYTHING,
+        ),
+        lambda path: save_split(SHIPPED["denoising-gray"], path),
     ),
 }
 _SINGLE = 2  # features that are one map whatever the colors: expected error and noise level
@@ -130,6 +147,41 @@ def make_gray(color: Path, path: Path) -> None:
         values[name] = values[name].unflatten(0, (colors, 4)).mean(0)
     gray.load_state_dict(values)
     save_weights(path, gray, architecture, {"made gray from": color.name})
+
+
+def save_split(denoising: Path, path: Path) -> None:
+    """Write the machine for noise as one for everything."""
+    rim, architecture = split(denoising)
+    save_weights(path, rim, architecture, {"put into splitting from": denoising.name})
+
+
+def split(path: Path) -> tuple[RIM, Architecture]:
+    """Weights for noise in the iteration of the universal ones, as they are.
+
+    Of its inputs (z, residual, move, coverage, τ, σ, memory) a denoiser knows z and the noise
+    level, which is τ here. The coverage and the expected error were constants in its training and
+    join the bias; everything else counts for nothing.
+    """
+    denoiser, architecture, _ = load_weights(path)
+    features, colors = architecture.features, architecture.colors
+    assert isinstance(features, LeastSquaresFeatures)
+    assert isinstance(features.schedule, ListedErrors)
+    values = denoiser.state_dict()
+    kernels = values["cell.enter.weight"]  # pixel-unshuffled: four inputs a channel of the features
+    inputs = kernels[:, : 4 * features.channels(colors)].unflatten(1, (-1, 4))
+    coverage = inputs[:, features.part("coverage", colors)]
+    error, level = (inputs[:, features.part(n, colors)] for n in ("expected error", "noise level"))
+    constant = coverage.sum((1, 2, 3, 4)) + features.schedule.values[0] * error.sum((1, 2, 3, 4))
+    values["cell.enter.bias"] += constant
+    error.copy_(level.clone())
+    shown = slice(features.part("residual", colors).start, features.part("coverage", colors).stop)
+    inputs[:, shown] = 0
+    level.zero_()
+    kernels[:, 4 * features.channels(colors) :] = 0
+    architecture = replace(ARCHITECTURES["universal"], colors=colors, cell=architecture.cell)
+    rim = architecture.build()
+    rim.load_state_dict(values)
+    return rim, architecture
 
 
 @contextmanager
@@ -203,8 +255,9 @@ def score(weights: Path, images: Path, name: str) -> float:
 
 def trials_of(path: Path, i: int, name: str) -> list[inverse.Trial]:
     """Noise of σ = 25, or a blur and low resolution where weights are for all degradations."""
-    if name == "universal":
+    if name.startswith("universal"):
         x, draws = ud.read_image(path), (Deblurring(), SuperResolution())
+        x = gray(x) if name.endswith("gray") else x
         return [inverse.Trial("", *measured(x, draw, inverse.dice(i)), 10) for draw in draws]
     x, y = noisy(path, i, "gray" if name.endswith("gray") else "color", "float", 25)
     return [inverse.Trial("", x, ud.Measurement(y, ud.Identity(), ud.Gaussian(25 / 255)))]

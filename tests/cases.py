@@ -42,6 +42,7 @@ from undegrade.operators.block_transform import BlockTransform
 from undegrade.operators.blur import Blur
 from undegrade.operators.dense import Dense
 from undegrade.operators.downsampling import Downsample
+from undegrade.operators.equal_channels import FirstChannel, Repeated
 from undegrade.operators.function import Function
 from undegrade.operators.identity import Identity
 from undegrade.operators.low_resolution import LowResolution
@@ -64,7 +65,6 @@ from undegrade.priors.proximity import Proximity
 from undegrade.priors.sobolev import Sobolev
 from undegrade.priors.tikhonov import Tikhonov
 from undegrade.priors.total_variation import SmoothedTotalVariation, TotalVariation
-from undegrade.restorers.shared_noise import Channelwise, ChannelwiseFunction
 from undegrade.solvers.active_set import ActiveSet, inverse_hessian
 from undegrade.solvers.conjugate_gradient import ConjugateGradient
 from undegrade.solvers.dualized import Dualized, Stack
@@ -264,9 +264,10 @@ OPERATORS: dict[str, OperatorCase] = {
     "bicubic 2": OperatorCase(BicubicDownsample(2), (2, 3, 8, 6)),
     "bicubic 3": OperatorCase(BicubicDownsample(3), (2, 1, 9, 6)),
     "bicubic 4": OperatorCase(BicubicDownsample(4), (2, 1, 8, 12)),
-    "channel by channel": OperatorCase(Channelwise(Dense(uniform(9, 7) - 0.3), 3), (2, 3, 1, 7)),
-    "a function channel by channel": OperatorCase(
-        ChannelwiseFunction(Function(torch.tanh) @ Blur(_psf(3, 3), "reflect"), 3)
+    "equal channels": OperatorCase(Repeated(3), (2, 1, 4, 5)),
+    "the first channel": OperatorCase(FirstChannel(3), (2, 3, 4, 5)),
+    "one of three equal channels": OperatorCase(
+        FirstChannel(3) @ Blur(_psf(3, 3), "reflect") @ Repeated(3), (2, 1, 6, 5)
     ),
     "dense": OperatorCase(Dense(uniform(9, 7) - 0.3), (2, 1, 1, 7)),
     "sensing": OperatorCase(Sensing(uniform(9, 4, 5) - 0.5), (2, 1, 4, 5)),

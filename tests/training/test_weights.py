@@ -12,6 +12,9 @@ from PIL import Image
 
 import undegrade as ud
 from benchmarks import weights
+from undegrade.core.solver import advance
+from undegrade.learned.schedule import GeometricErrors
+from undegrade.machines.weight_file import load_weights
 from undegrade.training.run import initial_machine
 
 pytestmark = pytest.mark.filterwarnings(
@@ -58,6 +61,25 @@ def test_the_gray_machine_begins_as_that_for_color_on_equal_channels(tmp_path):
         for w in (weights.SHIPPED["denoising"], path)
     )
     torch.testing.assert_close(gray.x, color.x)
+
+
+@pytest.mark.parametrize("name", ["denoising", "denoising-gray"])
+def test_in_the_splitting_a_denoiser_takes_the_expected_error_for_the_noise(name):
+    split, _ = weights.split(weights.SHIPPED[name])
+    denoiser = load_weights(weights.SHIPPED[name])[0]
+    colors = denoiser.colors
+    y = torch.rand(1, colors, 112, 112, generator=torch.Generator().manual_seed(0))
+
+    def after_a_step(rim: ud.RIM, std: float) -> torch.Tensor:
+        problem = ud.Fidelity(ud.Identity(), ud.Gaussian(std), y)
+        with torch.no_grad():
+            x = advance(rim.with_steps(1), problem, y, 1).x
+        return x[..., 48:64, 48:64]  # at the border what was a constant input counts for less
+
+    expected = float(GeometricErrors().errors(torch.tensor([0.02]), 1)[0])
+    seen = after_a_step(split, 0.02)
+    torch.testing.assert_close(seen, after_a_step(denoiser, expected), atol=1e-4, rtol=0)
+    assert (seen - after_a_step(denoiser, expected / 2)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", weights.TRAININGS)

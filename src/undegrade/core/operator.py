@@ -69,6 +69,14 @@ class Operator(nn.Module, metaclass=Listed):
         """
         return None
 
+    @property
+    def unbounded(self) -> "Operator | None":
+        """The same map of a larger x, without a guess at what lies past the border of the picture.
+
+        None where nothing is guessed: there is nothing past it, or it is known.
+        """
+        return None
+
     def as_linear(self, advice: str) -> "LinearOperator":
         """This operator, which must be linear.
 
@@ -202,3 +210,17 @@ class LinearComposition(LinearOperator):
         if self.inner.lost(self.outer.initial(torch.zeros_like(y))) is None:
             return self.outer.lost(y)
         return super().lost(y)
+
+    @property
+    def interior(self) -> Operator | None:
+        """That of the outer operator on that of the inner one."""
+        outer, inner = self.outer.interior, self.inner.interior
+        return None if outer is None or inner is None else outer @ inner
+
+    @property
+    def unbounded(self) -> Operator | None:
+        """The interior, where one part guesses and no other one knows what lies past the border."""
+        parts = self.outer, self.inner
+        known = any(part.unbounded is None and part.interior is not part for part in parts)
+        guessed = any(part.unbounded is not None for part in parts)
+        return self.interior if guessed and not known else None

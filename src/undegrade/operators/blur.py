@@ -114,6 +114,11 @@ class Blur(LinearOperator):
             return None
         return self if self.boundary == "valid" else Blur(self.psf, "valid")
 
+    @property
+    def unbounded(self) -> "Blur | None":
+        """The blur without a boundary, where "replicate" is one: no scene goes on like that."""
+        return self.interior if self.boundary == "replicate" else None
+
     def _power(self, x: Image) -> Tensor:
         size = x.shape[-2], x.shape[-1]
         self.measured_size(size)

@@ -14,10 +14,9 @@ from undegrade.machines.working_measurement import keeps_flat_pictures
 from undegrade.restorers.choice import Choice
 from undegrade.restorers.recurrent_inference import (
     DENOISING,
-    GRAY,
     UNIVERSAL,
     RecurrentInference,
-    shipped,
+    kind_of_weights,
 )
 from undegrade.restorers.variational import Variational
 
@@ -27,10 +26,8 @@ _BACKGROUND = 0.25  # share of such entries: half of them where nothing else is 
 _TRAINED = "the learned method was trained on blur, low resolution and missing pixels"
 
 # what docs/learned.md measured, by the weights that are taken
-_OF_NOISE = "noise alone, where it is 1 to 4 dB above total variation on photographs"
 _GAINS = {
-    DENOISING: _OF_NOISE,
-    GRAY: _OF_NOISE,
+    DENOISING: "noise alone, where it is 1 to 4 dB above total variation on photographs",
     UNIVERSAL: "a known linear degradation, where it is 0.2 to 3 dB above total variation on "
     "photographs",
 }
@@ -70,7 +67,7 @@ class Automatic:
         if obstacle:
             return Choice(name="variational", restorer=Variational(), reason=obstacle)
         linear = measurement.operator.linear
-        reason = _GAINS[shipped(measurement).stem] if linear else _CAMERA
+        reason = _GAINS[kind_of_weights(measurement)] if linear else _CAMERA
         return Choice(name="learned", restorer=RecurrentInference(), reason=reason)
 
 

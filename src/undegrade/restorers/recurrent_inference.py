@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
 import torch
+from torch import Tensor
 
 from undegrade.core.gram import Gram
 from undegrade.core.image import Image, PerSample, select
@@ -34,10 +35,10 @@ from undegrade.operators.identity import Identity
 from undegrade.operators.turn import TURNS
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.nominal import Nominal, nominal
-from undegrade.restorers.shared_noise import in_color, is_gray, one_of, own_noise, separated
+from undegrade.restorers.shared_noise import is_gray, one_of, own_noise, separated
 
 WEIGHTS = Path(__file__).parent / "weights"
-DENOISING, GRAY, UNIVERSAL = "denoising", "denoising-gray", "universal"
+DENOISING, UNIVERSAL = "denoising", "universal"
 _BENT_ITERATIONS = 24  # most, of conjugate gradients in every move behind a non-linear operator
 _PIECE = 1024  # pixels a side of the picture, larger than any kernel
 
@@ -49,8 +50,8 @@ class RecurrentInference:
 
     The best quality per second for photographs: 1 to 3 dB above `Variational` on noise, known blurs
     and missing pixels, 0.6 to 1.3 dB on low resolution. It fails for pictures unlike
-    photographs. Behind an operator, noise that the channels share (a gray picture has no other) is
-    first made independent, by more noise in the directions of color.
+    photographs. Behind an operator, noise that the channels of a picture in color share is first
+    made independent, by more noise in the directions of color.
 
     A JPEG file is restored in rounds of noise removal, at the level that its rounded coefficients
     tell, each followed by what their intervals allow (`Decompression`).
@@ -68,9 +69,9 @@ class RecurrentInference:
         the defaults.
 
     Arguments:
-        weights: a file that `train` wrote; by default one in the package: that for noise, of color
-            or of gray pictures, where there is nothing else and no entry is lost, the universal one
-            otherwise.
+        weights: a file that `train` wrote; by default one in the package, for color or for gray
+            pictures: that for noise where there is nothing else and no entry is lost, the universal
+            one otherwise.
         steps: how many; by default as many as in training. For blur, low resolution and lost
             pixels more may help a little: 8 gain 0.2 dB at ×4.
         tile: side, in pixels, of what is restored at once where the noise is the same everywhere
@@ -114,12 +115,9 @@ class RecurrentInference:
             return self._decompressed(compressed, observe)
         if self.weights is None:
             measurement = evenly_weighed(measurement, first_estimate)
+            if (one := one_of(measurement)) is not None:
+                return self._as_one(one, first_estimate(measurement), observe)
         path = shipped(measurement) if self.weights is None else self.weights
-        if self.weights is None and path.stem == DENOISING and (one := one_of(measurement)):
-            alike = measurement.y.shape
-            looks = [_seen_as(observer, lambda x: x.expand(alike)) for observer in observe]
-            result = self.restore(one, observe=looks)
-            return replace(result, x=result.x.expand(alike), x0=first_estimate(measurement))
         modified = path.stat().st_mtime if path.exists() else 0.0
         rim = copy.deepcopy(_machine(path, modified, self.steps, self.tile)).to(measurement.y)
         rim = rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -130,6 +128,12 @@ class RecurrentInference:
         restored = self._of_color if colors else self._in_windows
         result = restored(rim, inside, inside.watching(observe))
         return replace(result, x=inside.back(result.x))
+
+    def _as_one(self, one: Measurement, x0: Image, observe: Sequence[Observer]) -> Result[RIMState]:
+        """Of one channel, for a picture whose channels are the same."""
+        looks = [_seen_as(observer, lambda x: x.expand_as(x0)) for observer in observe]
+        result = self.restore(one, observe=looks)
+        return replace(result, x=result.x.expand_as(x0), x0=x0)
 
     def _in_windows(
         self, rim: RIM, inside: Nominal, observe: Sequence[Observer]
@@ -142,6 +146,9 @@ class RecurrentInference:
         large = max(y.shape[-2:]) > self.tile
         interior = self._interior(rim, measurement) if large and local is not None else None
         if local is None or interior is None:
+            unbounded = None if self.weights is not None else measurement.operator.unbounded
+            if unbounded is not None:
+                return self._within_border(rim, inside, unbounded, observe)
             return self._mean(rim, inside, observe)
 
         whole_cell = rim.with_cell(AutocastCell(local, computing_dtype(self.precision, y.device)))
@@ -157,6 +164,27 @@ class RecurrentInference:
             trace.append(_looked_at(whole, len(trace) + 1, observe))
         return replace(whole, trace=tuple(trace))
 
+    def _within_border(
+        self, rim: RIM, inside: Nominal, unbounded: Operator, observe: Sequence[Observer]
+    ) -> Result[RIMState]:
+        """By what y tells of a larger picture, without the guess at what lies past the border.
+
+        With it the moves ring there: up to 1.5 dB less in the outermost 12 rows.
+        """
+        measurement = inside.measurement
+        x0, larger = first_estimate(measurement), unbounded.initial(measurement.y)
+        (top, h), (left, w) = (
+            ((n - m) // 2, m) for n, m in zip(larger.shape[-2:], x0.shape[-2:], strict=True)
+        )
+
+        def cropped(x: Tensor) -> Tensor:
+            return x[..., top : top + h, left : left + w]
+
+        free = replace(inside, measurement=replace(measurement, operator=unbounded))
+        result = self._mean(rim, free, [_seen_as(observer, cropped) for observer in observe])
+        state = replace(result.state, x=cropped(result.state.x))
+        return replace(result, x=cropped(result.x), x0=x0, state=state)
+
     def _interior(self, rim: RIM, measurement: Measurement) -> Operator | None:
         """`interior_of` it; for weights of one's own where windows give what the whole gives."""
         interior = interior_of(measurement)
@@ -168,13 +196,6 @@ class RecurrentInference:
     def _of_color(self, rim: RIM, inside: Nominal, observe: Sequence[Observer]) -> Result[RIMState]:
         """By weights that saw three channels of independent noise, whatever the measurement has."""
         measurement = inside.measurement
-        x0 = first_estimate(measurement)
-        if x0.shape[1] == 1:
-            colored, none = in_color(measurement), x0.new_zeros(len(x0))
-            looks = [_seen_as(observer, lambda x: x.mean(1, keepdim=True)) for observer in observe]
-            apart = replace(inside, measurement=separated(colored, none))
-            result = self._in_windows(rim, apart, looks)
-            return replace(result, x=result.x.mean(1, keepdim=True), x0=x0)
         gray = is_gray(measurement)
         own = torch.where(gray, 0.0, own_noise(measurement))
         apart = replace(inside, measurement=separated(measurement, own))
@@ -286,12 +307,17 @@ def _finished(rim: RIM, measurement: Measurement, observe: Sequence[Observer]) -
 
 def shipped(measurement: Measurement) -> Path:
     """The weights in the package that are best for a measurement."""
+    x = measurement.operator.initial(measurement.y)
+    gray = "-gray" if x.shape[1] == 1 else ""
+    return WEIGHTS / f"{kind_of_weights(measurement)}{gray}.safetensors"
+
+
+def kind_of_weights(measurement: Measurement) -> str:
+    """Whether there is nothing but noise, or anything else."""
     y, gram = measurement.y, measurement.operator.gram
     complete = bool((measurement.precision > 0).all())
-    x = measurement.operator.initial(y)
-    only_noise = gram is not None and complete and _is_one(gram, x)
-    of_noise = GRAY if x.shape[1] == 1 else DENOISING
-    return WEIGHTS / f"{of_noise if only_noise else UNIVERSAL}.safetensors"
+    only_noise = gram is not None and complete and _is_one(gram, measurement.operator.initial(y))
+    return DENOISING if only_noise else UNIVERSAL
 
 
 def _settling(rim: RIM) -> RIM:

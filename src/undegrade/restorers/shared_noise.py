@@ -1,15 +1,13 @@
 """Noise that the channels share, made into noise of each channel's own."""
 
-from typing import final
-
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image, PerSample, per_sample, ratio
+from undegrade.core.image import PerSample, per_sample, ratio
 from undegrade.core.measurement import Measurement
-from undegrade.core.operator import LinearOperator, Operator
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
+from undegrade.operators.equal_channels import FirstChannel, Repeated
 from undegrade.operators.identity import Identity
 from undegrade.restorers.nominal import deviation
 
@@ -17,57 +15,6 @@ _COLORS = 3
 _SEED = 1618033988  # one that nobody simulates noise with
 _ALIKE = 1 / 255  # channels that differ by less are those of a gray picture
 _OWN = 0.9  # part of the noise level that differences of channels show where noise is their own
-
-
-@final
-class Channelwise(LinearOperator):
-    """An operator on pictures of one channel, on each channel of others by itself.
-
-    Arguments:
-        operator: on (b, 1, h, w).
-        channels: of the pictures.
-    """
-
-    def __init__(self, operator: LinearOperator, channels: int) -> None:
-        super().__init__()
-        self.operator, self.channels = operator, channels
-
-    def forward(self, x: Image) -> Tensor:
-        return torch.cat([self.operator(part) for part in x.chunk(self.channels, 1)], 1)
-
-    def adjoint(self, y: Tensor) -> Image:
-        return torch.cat([self.operator.adjoint(part) for part in y.chunk(self.channels, 1)], 1)
-
-    def initial(self, y: Tensor) -> Image:
-        return torch.cat([self.operator.initial(part) for part in y.chunk(self.channels, 1)], 1)
-
-    @property
-    def interior(self) -> "Channelwise | None":
-        """Each channel's."""
-        inner = self.operator.interior
-        if inner is None:
-            return None
-        return Channelwise(inner.as_linear("use the variational method"), self.channels)
-
-
-@final
-class ChannelwiseFunction(Operator):
-    """The same for an operator that is not linear.
-
-    Arguments:
-        operator: on (b, 1, h, w).
-        channels: of the pictures.
-    """
-
-    def __init__(self, operator: Operator, channels: int) -> None:
-        super().__init__()
-        self.operator, self.channels = operator, channels
-
-    def forward(self, x: Image) -> Tensor:
-        return torch.cat([self.operator(part) for part in x.chunk(self.channels, 1)], 1)
-
-    def initial(self, y: Tensor) -> Image:
-        return torch.cat([self.operator.initial(part) for part in y.chunk(self.channels, 1)], 1)
 
 
 def own_noise(measurement: Measurement) -> PerSample:
@@ -102,27 +49,15 @@ def is_gray(measurement: Measurement) -> Tensor:
 
 
 def one_of(measurement: Measurement) -> Measurement | None:
-    """One channel of pictures with nothing but noise whose three are the same; None of others."""
+    """One channel of pictures whose three are the same, and are treated alike; None of others."""
     y, operator = measurement.y, measurement.operator
     precision = measurement.likelihood.noise.precision(y)
-    alike = all(torch.equal(t[:, :1].expand_as(t), t) for t in (y, precision))
-    if y.shape[1:2] != (_COLORS,) or not alike or not torch.equal(operator(y), y):
+    same = all(torch.equal(t[:, :1].expand_as(t), t) for t in (y, precision))
+    if y.shape[1:2] != (_COLORS,) or not same or not bool(is_gray(measurement).all()):
         return None
-    return Measurement(y[:, :1], Identity(), Gaussian(precision[:, :1].rsqrt()))
-
-
-def in_color(measurement: Measurement) -> Measurement:
-    """A gray measurement as one of three equal channels, which share their noise."""
-    y, precision = measurement.y, measurement.likelihood.noise.precision(measurement.y)
-    operator = measurement.operator
-    thrice = [1, _COLORS, *(1,) * (y.ndim - 2)]
-    noise = Gaussian(precision.rsqrt().repeat(thrice))
-    colored = (
-        Channelwise(operator.as_linear("use the variational method"), _COLORS)
-        if operator.linear
-        else ChannelwiseFunction(operator, _COLORS)
-    )
-    return Measurement(y.repeat(thrice), colored, noise)
+    only_noise = torch.equal(operator(y), y)
+    one = Identity() if only_noise else FirstChannel(_COLORS) @ operator @ Repeated(_COLORS)
+    return Measurement(y[:, :1], one, Gaussian(precision[:, :1].rsqrt()))
 
 
 def separated(measurement: Measurement, own: PerSample) -> Measurement:
