@@ -268,6 +268,9 @@ def main() -> None:
         print(setting, flush=True)
     extra = " --bm3d" if options.bm3d else ""
     if set(options.pictures) < {kind for kind, _, _ in SETTINGS}:
+        kinds = " ".join(options.pictures)
+        command = f"python -m benchmarks.peers --every {options.every}{extra} --pictures {kinds}"
+        table.write(f"peers_{kinds.replace(' ', '_')}", command, found)
         return
     table.write("peers", f"python -m benchmarks.peers --every {options.every}{extra}", found)
     draw(found, table.RESULTS / "peers.svg")
