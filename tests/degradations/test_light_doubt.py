@@ -49,11 +49,13 @@ def test_nothing_is_said_of_other_degradations(said):
     assert doubt(blurred("light"), **said) == ""
 
 
-def test_nothing_is_said_of_small_pictures_and_of_other_ranges():
+def test_nothing_is_said_of_small_pictures_and_of_other_ranges_and_channels():
     y = blurred("light")
     small = Degradation(shape=(3, 100, 100), blur=BLUR)
     assert light_doubt(small, y[..., :100, :100], STD, _unused) == ""
     assert light_doubt(Degradation(shape=(3, SIDE, SIDE), blur=BLUR), 2 * y, STD, _unused) == ""
+    four = torch.cat((y, y[:, :1]), 1)
+    assert light_doubt(Degradation(shape=(4, SIDE, SIDE), blur=BLUR), four, STD, _unused) == ""
 
 
 def _unused(measurement: ud.Measurement) -> torch.Tensor:

@@ -15,6 +15,7 @@ from undegrade.operators.blur import Blur
 
 # What counts as better: docs/nonlinear.md. Where values were blurred it is 4 % at most.
 MORE = math.log(1.06)
+_CHANNELS = (1, 3)  # of pictures that a response was made for, and the restorer too
 _SIDE = 160  # pixels a side of the piece that is restored both ways
 
 Restore = Callable[[Measurement], Image]
@@ -25,8 +26,9 @@ def light_doubt(degradation: Degradation, y: Image, std: float, restore: Restore
 
     A piece in the middle is restored both ways. The residual is small either way, for a wrong
     model is made up for by ripples: so the total variation of the restored pieces tells. Nothing
-    is said of masked or reduced pictures, of other ranges than [0, 1], nor of tiny ones; nor of
-    blurs in values for which a response is said, since dark noise in light looks the same.
+    is said of masked or reduced pictures, of other ranges than [0, 1] or channels than 1 or 3, nor
+    of tiny ones; nor of blurs in values for which a response is said, since dark noise in light
+    looks the same.
 
     Arguments:
         degradation: with the blur that is said.
@@ -47,7 +49,7 @@ def gain_in_light(degradation: Degradation, y: Image, std: float, restore: Resto
     """Logarithm of the total variation of a piece restored as said over that of one in light."""
     d, blur = degradation, degradation.blur
     parts = d.first, d.downsample, d.response, d.mask, d.jpeg
-    if blur is None or any(part is not None for part in parts):
+    if blur is None or y.shape[1] not in _CHANNELS or any(part is not None for part in parts):
         return None
     piece = _middle(y, _SIDE)
     if piece is None or piece.min() < 0 or piece.max() > 1:
