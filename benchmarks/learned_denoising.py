@@ -5,12 +5,13 @@
 
 Float noise and 8-bit noise are different benchmarks; both are here. The noise of picture i comes
 from seed 1000 + i, so that all rows see the same draws. PSNR is the mean of per-picture values;
-`universal` is that of the network for all degradations, in place of the one for white noise.
+`universal` is that of the network for all degradations, in place of the one for white noise. What
+was computed before, with the same weights, is read from `runs/learned_denoising`.
 """
 
 import argparse
 import sys
-import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,10 +19,13 @@ import torch
 import undegrade as ud
 from benchmarks import table
 from undegrade.likelihoods.rounding import rounded
-from undegrade.metrics.distortion import psnr
 from undegrade.metrics.luma import gray
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 
+SHIPPED = {
+    kind: WEIGHTS / f"{name}.safetensors"
+    for kind, name in (("color", "denoising"), ("gray", "denoising-gray"))
+}
 PUBLISHED = {
     ("color", "8-bit", 25): "CBM3D 30.18, LGD 30.50, RIM 30.84",
     ("color", "float", 15): "CBM3D 33.52, FFDNet 33.87, DnCNN 33.90, DRUNet 34.30",
@@ -42,20 +46,23 @@ def measured(path: Path, i: int, kind: str, values: str, std: int) -> tuple[torc
     return x, rounded(y) if values == "8-bit" else y
 
 
-def row(paths: list[Path], restorer: RecurrentInference, setting: tuple[str, str, int]) -> dict:
+def row(
+    paths: list[tuple[int, Path]], weights: Path | None, setting: tuple[str, str, int]
+) -> table.Row:
     """One line of the table."""
     kind, values, std = setting
-    universal = RecurrentInference(weights=WEIGHTS / "universal.safetensors")
-    scores: dict[str, list[float]] = {"noisy": [], "psnr": [], "universal": [], "seconds": []}
-    for i, path in enumerate(paths):
+    known = table.Known("learned_denoising")
+    files = {"psnr": weights or SHIPPED[kind], "universal": WEIGHTS / "universal.safetensors"}
+    tags = {name: table.version([file]) for name, file in files.items()}
+    scores: dict[str, list[float]] = {"noisy": [], "psnr": [], "universal": []}
+    for i, path in paths:
         x, y = measured(path, i, kind, values, std)
-        m = ud.Measurement(y, ud.Identity(), ud.Gaussian(std / 255))
-        began = time.perf_counter()
-        restored = restorer.restore(m).x
-        scores["seconds"].append(time.perf_counter() - began)
-        scores["noisy"].append(float(psnr(y, x)))
-        scores["psnr"].append(float(psnr(restored, x)))
-        scores["universal"].append(float(psnr(universal.restore(m).x, x)))
+        scores["noisy"].append(table.score(y, x))
+        for name, file in files.items():
+            restorer = RecurrentInference(weights=None if file == SHIPPED[kind] else file)
+            job = partial(restored, restorer, x, y, std / 255)
+            key = f"{path} {kind} {values} {std} {tags[name]}"
+            scores[name].append(known.of(key, job)["psnr"])
     return {
         "pictures": kind,
         "noise": values,
@@ -64,6 +71,14 @@ def row(paths: list[Path], restorer: RecurrentInference, setting: tuple[str, str
         **{name: table.mean(each) for name, each in scores.items()},
         "published": PUBLISHED[setting],
     }
+
+
+def restored(
+    restorer: RecurrentInference, x: torch.Tensor, y: torch.Tensor, std: float
+) -> dict[str, float]:
+    """PSNR of what it makes of y."""
+    m = ud.Measurement(y, ud.Identity(), ud.Gaussian(std))
+    return {"psnr": table.score(restorer.restore(m).x, x)}
 
 
 def main() -> None:
@@ -76,11 +91,10 @@ def main() -> None:
     parser.add_argument("--pictures", nargs="*", default=("color", "gray"))
     parser.add_argument("--results", default="learned_denoising", help="name of the table")
     options = parser.parse_args()
-    restorer = RecurrentInference(weights=options.weights)
-    paths = sorted(options.images.glob("*.png"))[:: options.every]
+    paths = list(enumerate(sorted(options.images.glob("*.png"))))[:: options.every]
     rows = []
     for setting in (s for s in PUBLISHED if s[2] in options.std and s[0] in options.pictures):
-        rows.append(row(paths, restorer, setting))
+        rows.append(row(paths, options.weights, setting))
         print(rows[-1], flush=True)
     command = f"python -m benchmarks.learned_denoising {' '.join(sys.argv[1:])}"
     table.write(options.results, command, rows)

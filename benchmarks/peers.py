@@ -37,16 +37,11 @@ from torch.nn.functional import conv2d, conv_transpose2d, pixel_shuffle, pixel_u
 
 import undegrade as ud
 from benchmarks import table
-from benchmarks.learned_denoising import measured
-from undegrade.restorers.recurrent_inference import WEIGHTS
+from benchmarks.learned_denoising import SHIPPED, measured
 
 Denoiser = Callable[[Tensor, float], Tensor]
 Layer = tuple[Tensor, Tensor]
 OURS = "undegrade learned"
-SHIPPED = {
-    kind: WEIGHTS / f"{name}.safetensors"
-    for kind, name in (("color", "denoising"), ("gray", "denoising-gray"))
-}
 SETTINGS = [("color", "float", std) for std in (15, 25, 50)] + [("color", "8-bit", 25)]
 SETTINGS += [("gray", "float", std) for std in (15, 25, 50)]
 

@@ -476,6 +476,17 @@ def test_orthogonalized_matrices_have_singular_values_near_one():
         assert cosine > 0.97
 
 
+def test_orthogonalizing_lifts_small_singular_values_by_a_polynomial():
+    matrix = torch.randn(24, 60, generator=torch.Generator().manual_seed(0))
+    u, _, vt = torch.linalg.svd(matrix, full_matrices=False)
+    singular = torch.logspace(0, -6, 24)
+    lifted = singular / singular.norm()
+    for _ in range(5):
+        lifted = 3.4445 * lifted - 4.7750 * lifted**3 + 2.0315 * lifted**5
+    found = orthogonalized((u * singular) @ vt)
+    torch.testing.assert_close(found, (u * lifted) @ vt, atol=2e-3, rtol=0)
+
+
 def test_the_optimizer_reaches_a_least_squares_solution():
     generator = torch.Generator().manual_seed(0)
     truth, inputs = torch.randn(4, 6, generator=generator), torch.randn(50, 6, generator=generator)

@@ -98,14 +98,18 @@ class OrthogonalMomentum(torch.optim.Optimizer):
 def orthogonalized(matrix: Tensor, iterations: int = 5) -> Tensor:
     """About UVᵀ of the matrix USVᵀ: singular values between 0.7 and 1.2.
 
-    X ← aX + (bXXᵀ + c(XXᵀ)²)X, with coefficients that lift small singular values quickly.
+    X ← P X, P = a + bXXᵀ + c(XXᵀ)², with coefficients that lift small singular values quickly. All
+    P commute, so that they are multiplied before the matrix is: XXᵀ ← P XXᵀ P is of its short side.
     """
     # of Jordan et al.: steepest at 0, and no singular value leaves [0.7, 1.2]
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.mT if tall else matrix
     x = x / x.norm().clamp(min=1e-12)
+    square, product = x @ x.mT, None
     for _ in range(iterations):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        P = b * square + c * square @ square
+        P.diagonal().add_(a)
+        square, product = P @ square @ P, P if product is None else P @ product
+    x = x if product is None else product @ x
     return x.mT if tall else x
