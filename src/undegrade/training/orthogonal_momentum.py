@@ -98,7 +98,7 @@ class OrthogonalMomentum(torch.optim.Optimizer):
 def orthogonalized(matrix: Tensor, iterations: int = 5) -> Tensor:
     """About UVᵀ of the matrix USVᵀ: singular values between 0.7 and 1.2.
 
-    X ← P X, P = a + bXXᵀ + c(XXᵀ)², with coefficients that lift small singular values quickly. All
+    X ← PX, P = a + bXXᵀ + c(XXᵀ)², with coefficients that lift small singular values quickly. All
     P commute, so that they are multiplied before the matrix is: XXᵀ ← P XXᵀ P is of its short side.
     """
     # of Jordan et al.: steepest at 0, and no singular value leaves [0.7, 1.2]
@@ -108,8 +108,8 @@ def orthogonalized(matrix: Tensor, iterations: int = 5) -> Tensor:
     x = x / x.norm().clamp(min=1e-12)
     square, product = x @ x.mT, None
     for _ in range(iterations):
-        P = b * square + c * square @ square
-        P.diagonal().add_(a)
-        square, product = P @ square @ P, P if product is None else P @ product
+        lift = b * square + c * square @ square
+        lift.diagonal().add_(a)
+        square, product = lift @ square @ lift, lift if product is None else lift @ product
     x = x if product is None else product @ x
     return x.mT if tall else x
