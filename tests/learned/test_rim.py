@@ -37,10 +37,8 @@ class Averaging(torch.nn.Module):
         self.first = first
         self.scale = torch.nn.Parameter(torch.tensor(0.5, dtype=torch.float64))
 
-    def start(self, features):
-        return features.new_zeros(len(features), 1, *features.shape[-2:])
-
     def forward(self, features, hidden):
+        hidden = torch.zeros_like(features[:, :1]) if hidden is None else hidden
         return -self.scale * features[:, self.first : self.first + 3], hidden + 1
 
 

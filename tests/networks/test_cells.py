@@ -36,26 +36,31 @@ def features(b: int, h: int, w: int) -> torch.Tensor:
 @pytest.mark.parametrize("name", CELLS)
 def test_updates_have_the_size_of_the_features(name, size):
     cell, f = made(name), features(2, *size)
-    hidden = cell.start(f)
-    for _ in range(2):
-        update, after = cell(f, hidden)
-        assert update.shape == (2, 3, *size)
-        assert after.shape == hidden.shape
-        hidden = after
+    update, hidden = cell(f, None)
+    again, after = cell(f, hidden)
+    assert update.shape == again.shape == (2, 3, *size)
+    assert after.shape == hidden.shape
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_before_the_first_step_zeros_are_hidden(name):
+    cell, f = made(name), features(2, 9, 6)
+    begun = cell(f, None)
+    torch.testing.assert_close(cell(f, torch.zeros_like(begun[1])), begun)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_sample_does_not_notice_its_neighbors(name):
     cell, f = made(name), features(2, 9, 6)
-    together = cell(f, cell(f, cell.start(f))[1])[0]
-    alone = [cell(f[i : i + 1], cell(f[i : i + 1], cell.start(f[i : i + 1]))[1])[0] for i in (0, 1)]
+    together = cell(f, cell(f, None)[1])[0]
+    alone = [cell(f[i : i + 1], cell(f[i : i + 1], None)[1])[0] for i in (0, 1)]
     torch.testing.assert_close(together, torch.cat(alone))
 
 
 @pytest.mark.parametrize("name", [n for n in CELLS if n != "residual without memory"])
 def test_the_hidden_state_matters(name):
     cell, f = made(name), features(1, 8, 8)
-    hidden = cell.start(f)
+    hidden = cell(f, None)[1]
     assert not torch.allclose(cell(f, hidden)[0], cell(f, hidden + 1)[0])
 
 
@@ -65,7 +70,7 @@ def test_tiles_give_what_the_whole_gives(name):
     assert isinstance(cell, LocalCell)
     f = features(1, 75, 90)
     tiled = TiledCell(cell, 24)
-    hidden = cell.start(f)
+    hidden = None
     for _ in range(2):
         whole, pieces = cell(f, hidden), tiled(f, hidden)
         torch.testing.assert_close(pieces[0], whole[0])
@@ -80,8 +85,7 @@ def test_reach_is_as_far_as_a_pixel_is_felt(name):
     f = features(1, size, size)
     changed = f.clone()
     changed[..., 60, 60] += 1
-    hidden = cell.start(f)
-    difference = (cell(changed, hidden)[0] - cell(f, hidden)[0]).abs().amax((0, 1))
+    difference = (cell(changed, None)[0] - cell(f, None)[0]).abs().amax((0, 1))
     rows = difference.amax(1).nonzero()
     felt = int((rows - 60).abs().max())
     assert felt <= cell.reach <= 2 * felt + 8

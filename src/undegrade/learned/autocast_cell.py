@@ -32,11 +32,7 @@ class AutocastCell(nn.Module):
         super().__init__()
         self.cell, self.dtype = cell, dtype
 
-    def start(self, features: Tensor) -> Tensor:
-        """The cell's own."""
-        return self.cell.start(features)
-
-    def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """One step."""
         lower = self.dtype != torch.float32
         with torch.autocast(features.device.type, self.dtype if lower else None, enabled=lower):

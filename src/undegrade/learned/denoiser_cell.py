@@ -16,7 +16,7 @@ Denoiser = Callable[[Image, PerSample], Image]
 @final
 @dataclass(frozen=True)
 class DenoiserCell:
-    """(features, hidden) ↦ (D(z, τ) − z, hidden): of its features it reads the estimate and τ.
+    """(features, hidden) ↦ (D(z, τ) − z, nothing): of its features it reads the estimate and τ.
 
     Arguments:
         denoiser: D.
@@ -28,12 +28,9 @@ class DenoiserCell:
     features: LeastSquaresFeatures
     colors: int
 
-    def start(self, features: Tensor) -> Tensor:
-        """No memory."""
-        return features[:, :0]
-
-    def __call__(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """One step."""
+    def __call__(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One step, which remembers nothing."""
+        del hidden
         z = features[:, self.features.part("estimate", self.colors)]
         error = features[:, self.features.part("expected error", self.colors)]
-        return self.denoiser(z, error[:, 0, 0, 0]) - z, hidden
+        return self.denoiser(z, error[:, 0, 0, 0]) - z, features[:, :0]

@@ -13,10 +13,9 @@ from undegrade.learned.features import Features
 
 @runtime_checkable
 class Cell(Protocol):
-    """A network (features, hidden) ↦ (update, hidden); `start` makes the first hidden state."""
+    """A network (features, hidden) ↦ (update, hidden); None is hidden before the first step."""
 
-    def start(self, features: Tensor) -> Tensor: ...
-    def __call__(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]: ...
+    def __call__(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +103,7 @@ class RIM(nn.Module):
         )
         gray = state.latent.shape[1] == 1 and self.colors > 1
         seen = shown.stacked(self.colors if gray else 1)
-        hidden = self.cell.start(seen) if state.hidden is None else state.hidden
-        update, hidden = self.cell(seen, hidden)
+        update, hidden = self.cell(seen, state.hidden)
         latent = shown.base + (update.mean(1, keepdim=True) if gray else update)
         move = (latent - state.latent).detach()
         return RIMState(

@@ -93,15 +93,13 @@ class GatedCell(nn.Module):
         self.up_norm = nn.GroupNorm(1, width)
         self.leave = convolution(width, colors)
 
-    def start(self, features: Tensor) -> Tensor:
-        """The hidden state before the first step: zeros at half resolution."""
-        b, _, h, w = features.shape
-        return features.new_zeros(b, self.state_width, (h + 1) // 2, (w + 1) // 2)
-
-    def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """One step."""
+    def forward(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One step; the first begins with a state of zeros."""
         h, w = features.shape[-2:]
         even = functional.pad(features, (0, w % 2, 0, h % 2), mode="replicate")
-        hidden = self.remember(torch.tanh(self.enter_norm(self.enter(even))), hidden)
+        u = torch.tanh(self.enter_norm(self.enter(even)))
+        if hidden is None:
+            hidden = u.new_zeros(len(u), self.state_width, *u.shape[-2:])
+        hidden = self.remember(u, hidden)
         u = torch.tanh(self.up_norm(self.up(hidden)))
         return self.leave(u)[..., :h, :w], hidden

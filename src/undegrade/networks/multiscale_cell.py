@@ -71,7 +71,7 @@ class MultiscaleCell(nn.Module):
     def __init__(self, features: int, colors: int, settings: MultiscaleSettings) -> None:
         super().__init__()
         widths, before, after = settings.widths, settings.before, settings.after
-        self.width, self.divisor, self.stride = widths[0], 2 ** len(widths), 2
+        self.divisor, self.stride = 2 ** len(widths), 2
         self.reach = _reach(before, settings.middle, after)
         pairs = list(pairwise(widths))
         self.enter = convolution(4 * features + widths[0], widths[0])
@@ -83,20 +83,20 @@ class MultiscaleCell(nn.Module):
         self.leave = convolution(widths[0], 4 * colors)
         nn.init.zeros_(self.leave.weight)  # training starts from the identity, not from noise
 
-    def start(self, features: Tensor) -> Tensor:
-        """The hidden state before the first step: zeros at half resolution."""
-        b, _, h, w = features.shape
-        return features.new_zeros(b, self.width, *(round_up(n, self.divisor) // 2 for n in (h, w)))
-
-    def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """One step."""
         h, w = features.shape[-2:]
         margin = (0, round_up(w, self.divisor) - w, 0, round_up(h, self.divisor) - h)
         # compiled for a CPU, torch's padding of channels-last features has a wrong backward pass
         whole = functional.pad(features, margin, mode="replicate") if any(margin) else features
-        u = functional.pixel_unshuffle(whole, 2)
-        u = self._levels(self.enter(torch.cat((u, hidden), 1)))
+        u = self._levels(self._entered(functional.pixel_unshuffle(whole, 2), hidden))
         return functional.pixel_shuffle(self.leave(u), 2)[..., :h, :w], u
+
+    def _entered(self, u: Tensor, hidden: Tensor | None) -> Tensor:
+        """The first convolution; before the first step the hidden state counts as zeros."""
+        if hidden is not None:
+            return self.enter(torch.cat((u, hidden), 1))
+        return functional.conv2d(u, self.enter.weight[:, : u.shape[1]], self.enter.bias, padding=1)
 
     def _levels(self, u: Tensor) -> Tensor:
         skipped = list[Tensor]()

@@ -65,13 +65,10 @@ class ResidualCell(nn.Module):
         self.update = _backbone(inputs, settings.width, blocks, colors)
         self.remember = _backbone(inputs, width, settings.state_blocks, 1) if width else None
 
-    def start(self, features: Tensor) -> Tensor:
-        """The hidden state before the first step: one channel of zeros, or none."""
-        b, _, h, w = features.shape
-        return features.new_zeros(b, self.channels, h, w)
-
-    def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """One step."""
+    def forward(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One step; the first begins with one channel of zeros, or none."""
+        if hidden is None:
+            hidden = torch.zeros_like(features[:, : self.channels])
         u = torch.cat((features, hidden), 1)
         return self.update(u), hidden if self.remember is None else self.remember(u)
 

@@ -20,8 +20,7 @@ class LocalCell(Protocol):
     divisor: int
     stride: int
 
-    def start(self, features: Tensor) -> Tensor: ...
-    def __call__(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]: ...
+    def __call__(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]: ...
 
 
 class TiledCell(nn.Module):
@@ -50,11 +49,7 @@ class TiledCell(nn.Module):
         self.tile = round_up(tile, cell.divisor)
         self.overlap = round_up(cell.reach, cell.divisor)
 
-    def start(self, features: Tensor) -> Tensor:
-        """The cell's own."""
-        return self.cell.start(features)
-
-    def forward(self, features: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """One step."""
         h, w = features.shape[-2:]
         if max(h, w) <= self.tile:
@@ -69,14 +64,18 @@ class TiledCell(nn.Module):
         )
         return update, state
 
-    def _piece(self, features: Tensor, hidden: Tensor, i: int, j: int) -> tuple[Tensor, Tensor]:
+    def _piece(
+        self, features: Tensor, hidden: Tensor | None, i: int, j: int
+    ) -> tuple[Tensor, Tensor]:
         """The tile whose first pixel is (i, j)."""
         top, left = max(0, i - self.overlap), max(0, j - self.overlap)
         end = i + self.tile + self.overlap, j + self.tile + self.overlap
         s = self.cell.stride
         update, state = self.cell(
             features[..., top : end[0], left : end[1]],
-            hidden[..., top // s : end[0] // s, left // s : end[1] // s],
+            None
+            if hidden is None
+            else hidden[..., top // s : end[0] // s, left // s : end[1] // s],
         )
         i, j = i - top, j - left
         return (
