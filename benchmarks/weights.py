@@ -5,25 +5,21 @@
     python -m benchmarks.weights stop
 
 for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
-universal-gray (`--weights universal`) for the others that ship. `denoising` begins with what ships,
-its cell grown to `CELL` by blocks that change nothing at first; `denoising-gray` with what ships
-for color, made to see one channel for three equal ones; `universal` with what ships;
-`universal-gray` with `denoising-gray` put into half-quadratic splitting. Checkpoints, curve and log
-are in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at
-any time: what was saved last is gone on from.
+universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships;
+docs/learned.md tells how that came about. Checkpoints, curve and log are in
+`runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any time:
+what was saved last is gone on from.
 """
 
 import argparse
 import fcntl
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import final
 
 import torch
 
@@ -36,9 +32,8 @@ from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
 from undegrade.learned.schedule import ListedErrors
 from undegrade.machines.architecture import ARCHITECTURES, Architecture
-from undegrade.machines.weight_file import load_weights, save_weights
+from undegrade.machines.weight_file import load_weights
 from undegrade.metrics.luma import gray
-from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.training.mixture import Mixture
 from undegrade.training.settings import TrainingSettings
@@ -48,111 +43,43 @@ SHIPPED = {
     name: WEIGHTS / f"{name}.safetensors"
     for name in ("denoising", "denoising-gray", "universal", "universal-gray")
 }
-CELL = MultiscaleSettings(before=(2,), middle=8, after=(2,))  # 1.75 M parameters, twice the time
-SETTINGS = TrainingSettings(
-    images=tuple(table.DATA / name for name in ("bsds500/train", "bsds500/test", "photographs")),
-    output=Path("runs") / "weights-denoising",
-    mixture=Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.15),
-    iterations=60_000,
-    batch=8,
-    crops=(72, 96),
-    scales=(1.0, 0.7),
-    kernel_rate=0.004,
-    learning_rate=4e-4,
-    warm_up=200,
-    cool_down=0.9,
-    save_every=250,
-    accelerator="cpu",
-)
-
-
-@final
-@dataclass(frozen=True)
-class Training:
-    """Settings of a training, and what writes the machine that it begins with to a path."""
-
-    settings: TrainingSettings
-    begin: Callable[[Path], object]
-
-
+NOISE = Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.0)
 EVERYTHING = Mixture(
     denoising=0.05, deblurring=0.4, super_resolution=0.37, inpainting=0.18, gray=0.15
 )
-TRAININGS = {
-    "denoising": Training(SETTINGS, lambda path: grow(SHIPPED["denoising"], CELL, path)),
-    "denoising-gray": Training(
-        replace(SETTINGS, output=Path("runs") / "weights-denoising-gray", iterations=10_000),
-        lambda path: make_gray(SHIPPED["denoising"], path),
-    ),
-    "universal": Training(
-        replace(
-            SETTINGS,
-            output=Path("runs") / "weights-universal",
-            iterations=10_000,
-            mixture=EVERYTHING,
-        ),
-        lambda path: shutil.copy(SHIPPED["universal"], path),
-    ),
-    "universal-gray": Training(
-        replace(
-            SETTINGS,
-            output=Path("runs") / "weights-universal-gray",
-            iterations=4000,
-            mixture=EVERYTHING,
-        ),
-        lambda path: save_split(SHIPPED["denoising-gray"], path),
-    ),
-}
-_SINGLE = 2  # features that are one map whatever the colors: expected error and noise level
+
+
+def settings_of(name: str) -> TrainingSettings:
+    """Of the training of one file of weights."""
+    noise = name.startswith("denoising")
+    return TrainingSettings(
+        images=tuple(table.DATA / n for n in ("bsds500/train", "bsds500/test", "photographs")),
+        output=Path("runs") / f"weights-{name}",
+        start_from=SHIPPED[name],
+        mixture=NOISE if noise else EVERYTHING,
+        iterations=20_000 if noise else 10_000,
+        batch=8,
+        crops=(48, 72) if noise else (72, 96),
+        scales=(1.0, 0.7),
+        kernel_rate=0.008 if noise else 0.004,
+        learning_rate=1e-3 if noise else 4e-4,
+        warm_up=200,
+        cool_down=0.9,
+        save_every=250,
+        accelerator="cpu",
+    )
+
+
+TRAININGS = {name: settings_of(name) for name in SHIPPED}
 LINES = 10  # of the curve, in the status
 PICTURE_STEP = 8  # every 8th picture of CBSD68 tells weights apart: all see the same noise
 
 
-def go_on(training: Training) -> None:
+def go_on(settings: TrainingSettings) -> None:
     """Train until the end; only one process at a time may."""
     torch.set_num_threads(1)  # two wait for each other as soon as anything else runs
-    folder = training.settings.output
-    start = folder / "start.safetensors"
-    with alone(folder):
-        if not start.exists():
-            training.begin(start)
-        settings = replace(training.settings, start_from=start)
+    with alone(settings.output):
         print(train(settings, [speedometer()]), flush=True)
-
-
-def grow(small: Path, cell: MultiscaleSettings, large: Path) -> None:
-    """Write the machine with more blocks in its cell, the new ones at the identity."""
-    rim, architecture, _ = load_weights(small)
-    architecture = replace(architecture, cell=cell)
-    old, grown = rim.state_dict(), architecture.build()
-    values = {
-        name: old[name] if name in old else t.zero_() if ".second." in name else t
-        for name, t in grown.state_dict().items()
-    }
-    grown.load_state_dict(values)
-    save_weights(large, grown, architecture, {"grown from": small.name})
-
-
-def make_gray(color: Path, path: Path) -> None:
-    """Write the machine of one channel that does what one of three does to three equal ones."""
-    rim, architecture, _ = load_weights(color)
-    colors, values = architecture.colors, rim.state_dict()
-    architecture = replace(architecture, colors=1)
-    gray = architecture.build()
-    enter = values["cell.enter.weight"]
-    images = enter.shape[1] - values["cell.leave.weight"].shape[1] - 4 * _SINGLE
-    seen = enter[:, :images].unflatten(1, (-1, colors, 4)).sum(2).flatten(1, 2)
-    values["cell.enter.weight"] = torch.cat((seen, enter[:, images:]), 1)
-    for name in ("cell.leave.weight", "cell.leave.bias"):
-        values[name] = values[name].unflatten(0, (colors, 4)).mean(0)
-    gray.load_state_dict(values)
-    save_weights(path, gray, architecture, {"made gray from": color.name})
-
-
-def save_split(denoising: Path, path: Path) -> None:
-    """Write the machine for noise as one for everything."""
-    rim, architecture = split(denoising)
-    save_weights(path, rim, architecture, {"put into splitting from": denoising.name})
 
 
 def split(path: Path) -> tuple[RIM, Architecture]:
@@ -269,13 +196,12 @@ def main() -> None:
     parser.add_argument("command", choices=("train", "status", "stop"))
     parser.add_argument("--weights", choices=TRAININGS, default="denoising")
     asked = parser.parse_args()
-    training = TRAININGS[asked.weights]
-    folder = training.settings.output
+    settings = TRAININGS[asked.weights]
     if asked.command == "train":
-        go_on(training)
+        go_on(settings)
     elif asked.command == "status":
-        status(training.settings, table.DATA / "cbsd68", asked.weights)
-    elif (process := holder(folder)) is not None:
+        status(settings, table.DATA / "cbsd68", asked.weights)
+    elif (process := holder(settings.output)) is not None:
         os.kill(process, signal.SIGTERM)
 
 

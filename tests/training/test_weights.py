@@ -15,7 +15,6 @@ from benchmarks import weights
 from undegrade.core.solver import advance
 from undegrade.learned.schedule import GeometricErrors
 from undegrade.machines.weight_file import load_weights
-from undegrade.training.run import initial_machine
 
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:The `srun` command is available:UserWarning",
@@ -31,36 +30,13 @@ def settings(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "pictures" / "0.png")
     return replace(
-        weights.SETTINGS,
+        weights.TRAININGS["denoising"],
         images=(tmp_path / "pictures",),
         output=tmp_path / "weights",
         iterations=1,
         batch=1,
         crops=(16, 16),
     )
-
-
-def test_the_grown_machine_begins_as_what_ships(tmp_path):
-    path, y = tmp_path / "start.safetensors", torch.linspace(0, 1, 3 * 16 * 16)
-    weights.TRAININGS["denoising"].begin(path)
-    assert initial_machine(replace(weights.SETTINGS, start_from=path))[1].cell == weights.CELL
-    measurement = ud.Measurement(y.reshape(1, 3, 16, 16), ud.Identity(), ud.Gaussian(0.1))
-    shipped, grown = (
-        ud.RecurrentInference(weights=w).restore(measurement)
-        for w in (weights.SHIPPED["denoising"], path)
-    )
-    torch.testing.assert_close(grown.x, shipped.x)
-
-
-def test_the_gray_machine_begins_as_that_for_color_on_equal_channels(tmp_path):
-    path, y = tmp_path / "start.safetensors", torch.linspace(0, 1, 24 * 20).reshape(1, 1, 24, 20)
-    weights.TRAININGS["denoising-gray"].begin(path)
-    measurement = ud.Measurement(y, ud.Identity(), ud.Gaussian(0.1))
-    color, gray = (
-        ud.RecurrentInference(weights=w).restore(measurement)
-        for w in (weights.SHIPPED["denoising"], path)
-    )
-    torch.testing.assert_close(gray.x, color.x)
 
 
 @pytest.mark.parametrize("name", ["denoising", "denoising-gray"])
@@ -86,7 +62,7 @@ def test_in_the_splitting_a_denoiser_takes_the_expected_error_for_the_noise(name
 def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys, name):
     weights.status(settings, settings.images[0], name)
     assert capsys.readouterr().out == "stopped\n"
-    weights.go_on(replace(weights.TRAININGS[name], settings=settings))
+    weights.go_on(replace(settings, start_from=weights.SHIPPED[name]))
     assert capsys.readouterr().out == f"{settings.output / 'weights.safetensors'}\n"
     weights.status(settings, settings.images[0], name)
     stopped, header, row, shipped, average, _ = capsys.readouterr().out.splitlines()
@@ -103,7 +79,7 @@ def test_two_do_not_train_at_once(settings):
     )
     with weights.alone(settings.output):
         with pytest.raises(SystemExit, match="runs already"):
-            weights.go_on(replace(weights.TRAININGS["denoising"], settings=settings))
+            weights.go_on(settings)
         command = [sys.executable, "-c", code, str(settings.output)]
         root = Path(weights.__file__).parents[1]
         ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)

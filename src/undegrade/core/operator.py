@@ -165,7 +165,7 @@ def _transposed(linear: Callable[[Tensor], Tensor], zero: Tensor) -> Callable[[T
     return lambda v: back(v)[0]
 
 
-class Composition(Operator):
+class Composed(Operator):
     """x ↦ outer(inner(x))."""
 
     def __init__(self, outer: Operator, inner: Operator) -> None:
@@ -178,38 +178,9 @@ class Composition(Operator):
     def initial(self, y: Tensor) -> Image:
         return self.inner.initial(self.outer.initial(y))
 
-    def linearize(self, x: Image) -> tuple[Tensor, LinearOperator]:
-        """By the chain rule, so that a linear part keeps its own transpose."""
-        between, inner = self.inner.linearize(x)
-        value, outer = self.outer.linearize(between)
-        return value, LinearComposition(outer, inner)
-
+    @abc.abstractmethod
     def lost(self, y: Tensor) -> Tensor | None:
-        """What the outer operator loses."""
-        return self.outer.lost(y)
-
-
-class LinearComposition(LinearOperator):
-    """x ↦ outer(inner(x)), both linear."""
-
-    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
-        super().__init__()
-        self.outer, self.inner = outer, inner
-
-    def forward(self, x: Image) -> Tensor:
-        return self.outer(self.inner(x))
-
-    def adjoint(self, y: Tensor) -> Image:
-        return self.inner.adjoint(self.outer.adjoint(y))
-
-    def initial(self, y: Tensor) -> Image:
-        return self.inner.initial(self.outer.initial(y))
-
-    def lost(self, y: Tensor) -> Tensor | None:
-        """What the outer operator loses, where the inner one loses nothing."""
-        if self.inner.lost(self.outer.initial(torch.zeros_like(y))) is None:
-            return self.outer.lost(y)
-        return super().lost(y)
+        """What either part loses."""
 
     @property
     def interior(self) -> Operator | None:
@@ -224,3 +195,36 @@ class LinearComposition(LinearOperator):
         known = any(part.unbounded is None and part.interior is not part for part in parts)
         guessed = any(part.unbounded is not None for part in parts)
         return self.interior if guessed and not known else None
+
+
+class Composition(Composed):
+    """x ↦ outer(inner(x)), not known to be linear."""
+
+    def linearize(self, x: Image) -> tuple[Tensor, LinearOperator]:
+        """By the chain rule, so that a linear part keeps its own transpose."""
+        between, inner = self.inner.linearize(x)
+        value, outer = self.outer.linearize(between)
+        return value, LinearComposition(outer, inner)
+
+    def lost(self, y: Tensor) -> Tensor | None:
+        """What the outer operator loses."""
+        return self.outer.lost(y)
+
+
+class LinearComposition(Composed, LinearOperator):
+    """x ↦ outer(inner(x)), both linear."""
+
+    outer: LinearOperator
+    inner: LinearOperator
+
+    def __init__(self, outer: LinearOperator, inner: LinearOperator) -> None:
+        super().__init__(outer, inner)
+
+    def adjoint(self, y: Tensor) -> Image:
+        return self.inner.adjoint(self.outer.adjoint(y))
+
+    def lost(self, y: Tensor) -> Tensor | None:
+        """What the outer operator loses, where the inner one loses nothing."""
+        if self.inner.lost(self.outer.initial(torch.zeros_like(y))) is None:
+            return self.outer.lost(y)
+        return LinearOperator.lost(self, y)

@@ -57,6 +57,11 @@ class Response(Operator):
         return value, back(torch.ones_like(value))[0]
 
     @property
+    def interior(self) -> "Response":
+        """Itself: an entry of y is made of one pixel."""
+        return self
+
+    @property
     def inverse(self) -> "Response":
         """From the values of a file to linear light."""
         curve = self.curve
