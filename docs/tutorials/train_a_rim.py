@@ -37,9 +37,7 @@ def settings(output: Path, minutes: float) -> ud.TrainingSettings:
         images=(gather(output / "pictures"),),
         output=output / "training",
         architecture=replace(
-            ud.ARCHITECTURES["denoising"],
-            cell=ud.MultiscaleSettings(widths=(24, 32), middle=2),
-            steps=2,
+            ud.ARCHITECTURES["denoising"], cell=ud.MultiscaleSettings(widths=(24, 32), middle=2)
         ),
         mixture=ud.Mixture(deblurring=0.0, super_resolution=0.0, denoising=0.7, inpainting=0.3),
         iterations=max(2, round(500 * minutes)),

@@ -240,7 +240,6 @@ def test_the_fields_of_format_1_stand_where_they_belong():
             cg_iterations=5,
             schedule=ListedErrors((0.1, 0.2)),
         ),
-        steps=2,
     )
 
 

@@ -61,11 +61,10 @@ class Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "universal": Architecture(),
     "denoising": Architecture(
-        cell=MultiscaleSettings(middle=8),
         features=LeastSquaresFeatures(
             schedule=ListedErrors(), strength=1.0, floor=0.003, cg_iterations=3, base="x"
         ),
-        steps=1,
+        steps=2,
     ),
     "gauss-newton": Architecture(features=GaussNewtonSettings()),
     "residual": Architecture(

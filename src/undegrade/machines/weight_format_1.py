@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -14,16 +13,15 @@ from undegrade.machines.architecture import (
     architecture_from_json,
     architecture_to_json,
 )
-from undegrade.networks.multiscale_cell import MultiscaleSettings
 
 FORMAT = "undegrade recurrent inference machine 1"
 CONVENTION = "images in [0, 1]; evidence in image units; noise as standard deviation"
 
 _DESIGNS = {
-    "multiscale": replace(ARCHITECTURES["denoising"], cell=MultiscaleSettings(), steps=2),
-    "splitting": ARCHITECTURES["universal"],
-    "residual": ARCHITECTURES["residual"],
-    "gated": ARCHITECTURES["gated"],
+    "multiscale": "denoising",
+    "splitting": "universal",
+    "residual": "residual",
+    "gated": "gated",
 }
 _PLACES = {
     "inner": ("features", "cg_iterations"),
@@ -51,10 +49,10 @@ def read_design(text: str) -> Architecture:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not the settings of a design: {error}") from error
     fields = cast("dict[str, Any]", dict(design)) if isinstance(design, dict) else {}
-    begun = _DESIGNS.get(str(fields.pop("design", None)))
-    if begun is None:
+    name = _DESIGNS.get(str(fields.pop("design", None)))
+    if name is None:
         raise ValueError(f"not the settings of a design that there was: {text[:60]}")
-    settings = json.loads(architecture_to_json(begun))
+    settings = json.loads(architecture_to_json(ARCHITECTURES[name]))
     for field, value in fields.items():
         *path, last = _PLACES.get(field, ("cell", field))
         place = settings
