@@ -575,7 +575,7 @@ def test_windows_of_a_measurement_that_is_narrower_than_its_kernel() -> None:
 
 
 def test_what_is_told_by_far_pixels_is_not_restored_in_windows() -> None:
-    y = torch.rand(1, 1, 24, 30)
+    y, seen_as = torch.rand(1, 1, 24, 30), Response(SRGB())
     for operator, likelihood, local in (
         (Identity(), Gaussian(0.1), True),
         (Identity(), Gaussian(0.1 + 0.1 * y), False),
@@ -587,6 +587,7 @@ def test_what_is_told_by_far_pixels_is_not_restored_in_windows() -> None:
         (Blur(gaussian_psf(1.0), "periodic"), Gaussian(0.1), False),
         (TURNS[1], Gaussian(0.1), False),
         (FirstChannel(3) @ Blur(gaussian_psf(1.0)) @ Repeated(3), Gaussian(0.1), True),
+        (seen_as @ Blur(gaussian_psf(1.0)) @ seen_as.inverse, Gaussian(0.1), True),
         (Downsample(2) @ Blur(gaussian_psf(1.0)), Gaussian(0.1), False),
     ):
         seen = torch.where(y > 0.9, 1.0, y) if isinstance(likelihood, SaltAndPepper) else y

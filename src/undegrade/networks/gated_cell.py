@@ -98,8 +98,7 @@ class GatedCell(nn.Module):
         h, w = features.shape[-2:]
         even = functional.pad(features, (0, w % 2, 0, h % 2), mode="replicate")
         u = torch.tanh(self.enter_norm(self.enter(even)))
-        if hidden is None:
-            hidden = u.new_zeros(len(u), self.state_width, *u.shape[-2:])
-        hidden = self.remember(u, hidden)
-        u = torch.tanh(self.up_norm(self.up(hidden)))
-        return self.leave(u)[..., :h, :w], hidden
+        rest = u.new_zeros(len(u), self.state_width, *u.shape[-2:]) if hidden is None else hidden
+        state = self.remember(u, rest)
+        u = torch.tanh(self.up_norm(self.up(state)))
+        return self.leave(u)[..., :h, :w], state

@@ -71,12 +71,9 @@ class TiledCell(nn.Module):
         top, left = max(0, i - self.overlap), max(0, j - self.overlap)
         end = i + self.tile + self.overlap, j + self.tile + self.overlap
         s = self.cell.stride
-        update, state = self.cell(
-            features[..., top : end[0], left : end[1]],
-            None
-            if hidden is None
-            else hidden[..., top // s : end[0] // s, left // s : end[1] // s],
-        )
+        if hidden is not None:
+            hidden = hidden[..., top // s : end[0] // s, left // s : end[1] // s]
+        update, state = self.cell(features[..., top : end[0], left : end[1]], hidden)
         i, j = i - top, j - left
         return (
             update[..., i : i + self.tile, j : j + self.tile],
