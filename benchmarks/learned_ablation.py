@@ -12,16 +12,18 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
 import undegrade as ud
 from benchmarks import learned_inverse as inverse
 from benchmarks import table
-from benchmarks.weights import split
 from undegrade.core.solver import advance
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
 from undegrade.learned.rim import RIM
+from undegrade.learned.schedule import ListedErrors
+from undegrade.machines.architecture import ARCHITECTURES
 from undegrade.machines.weight_file import load_weights
 from undegrade.restorers.initial import first_estimate
 from undegrade.restorers.recurrent_inference import WEIGHTS, restored_by
@@ -56,9 +58,38 @@ def machine(steps: int = 4, cg_iterations: int = 6) -> RIM:
     return rim.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
+def split(path: Path) -> RIM:
+    """Weights for noise in the iteration of the universal ones, as they are.
+
+    Of its inputs (z, residual, move, coverage, τ, σ, memory) a denoiser knows z and the noise
+    level, which is τ here. The coverage and the expected error were constants in its training and
+    join the bias; everything else counts for nothing.
+    """
+    denoiser, architecture, _ = load_weights(path)
+    features, colors = architecture.features, architecture.colors
+    assert isinstance(features, LeastSquaresFeatures)
+    assert isinstance(features.schedule, ListedErrors)
+    values = denoiser.state_dict()
+    kernels = values["cell.enter.weight"]  # pixel-unshuffled: four inputs a channel of the features
+    inputs = kernels[:, : 4 * features.channels(colors)].unflatten(1, (-1, 4))
+    coverage = inputs[:, features.part("coverage", colors)]
+    error, level = (inputs[:, features.part(n, colors)] for n in ("expected error", "noise level"))
+    constant = coverage.sum((1, 2, 3, 4)) + features.schedule.values[0] * error.sum((1, 2, 3, 4))
+    values["cell.enter.bias"] += constant
+    error.copy_(level.clone())
+    shown = slice(features.part("residual", colors).start, features.part("coverage", colors).stop)
+    inputs[:, shown] = 0
+    level.zero_()
+    kernels[:, 4 * features.channels(colors) :] = 0
+    architecture = replace(ARCHITECTURES["universal"], colors=colors, cell=architecture.cell)
+    rim = architecture.build()
+    rim.load_state_dict(values)
+    return rim
+
+
 def plug_and_play(steps: int) -> RIM:
     """The weights for noise in the same iteration, untrained: what the training started from."""
-    rim, _ = split(WEIGHTS / "denoising.safetensors")
+    rim = split(WEIGHTS / "denoising.safetensors")
     return rim.with_steps(steps).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

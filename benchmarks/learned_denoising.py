@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--pictures", nargs="*", default=("color", "gray"))
     parser.add_argument("--results", default="learned_denoising", help="name of the table")
     options = parser.parse_args()
-    paths = list(enumerate(sorted(options.images.glob("*.png"))))[:: options.every]
+    paths = table.pictures(options.images.absolute(), options.every)
     rows = []
     for setting in (s for s in PUBLISHED if s[2] in options.std and s[0] in options.pictures):
         rows.append(row(paths, options.weights, setting))

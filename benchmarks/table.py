@@ -75,8 +75,8 @@ def mean(values: Sequence[float], digits: int = 2) -> float:
     return round(sum(values) / len(values), digits)
 
 
-def pictures(folder: str, every: int = 1) -> list[tuple[int, Path]]:
-    """Numbered pictures of a data folder, every n-th of them.
+def pictures(folder: str | Path, every: int = 1) -> list[tuple[int, Path]]:
+    """Numbered pictures of a folder, by its name in `DATA` or its path, every n-th of them.
 
     Raises:
         FileNotFoundError: the folder is not there.

@@ -19,7 +19,6 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,11 +28,6 @@ from benchmarks import learned_inverse as inverse
 from benchmarks import table
 from benchmarks.learned_denoising import measured as noisy
 from undegrade.degradations.random import Deblurring, SuperResolution, measured
-from undegrade.learned.least_squares_features import LeastSquaresFeatures
-from undegrade.learned.rim import RIM
-from undegrade.learned.schedule import ListedErrors
-from undegrade.machines.architecture import ARCHITECTURES, Architecture
-from undegrade.machines.weight_file import load_weights
 from undegrade.metrics.luma import gray
 from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
 from undegrade.training.mixture import Mixture
@@ -82,35 +76,6 @@ def go_on(settings: TrainingSettings) -> None:
     torch.set_num_threads(1)  # two wait for each other as soon as anything else runs
     with alone(settings.output):
         print(train(settings, [speedometer()]), flush=True)
-
-
-def split(path: Path) -> tuple[RIM, Architecture]:
-    """Weights for noise in the iteration of the universal ones, as they are.
-
-    Of its inputs (z, residual, move, coverage, τ, σ, memory) a denoiser knows z and the noise
-    level, which is τ here. The coverage and the expected error were constants in its training and
-    join the bias; everything else counts for nothing.
-    """
-    denoiser, architecture, _ = load_weights(path)
-    features, colors = architecture.features, architecture.colors
-    assert isinstance(features, LeastSquaresFeatures)
-    assert isinstance(features.schedule, ListedErrors)
-    values = denoiser.state_dict()
-    kernels = values["cell.enter.weight"]  # pixel-unshuffled: four inputs a channel of the features
-    inputs = kernels[:, : 4 * features.channels(colors)].unflatten(1, (-1, 4))
-    coverage = inputs[:, features.part("coverage", colors)]
-    error, level = (inputs[:, features.part(n, colors)] for n in ("expected error", "noise level"))
-    constant = coverage.sum((1, 2, 3, 4)) + features.schedule.values[0] * error.sum((1, 2, 3, 4))
-    values["cell.enter.bias"] += constant
-    error.copy_(level.clone())
-    shown = slice(features.part("residual", colors).start, features.part("coverage", colors).stop)
-    inputs[:, shown] = 0
-    level.zero_()
-    kernels[:, 4 * features.channels(colors) :] = 0
-    architecture = replace(ARCHITECTURES["universal"], colors=colors, cell=architecture.cell)
-    rim = architecture.build()
-    rim.load_state_dict(values)
-    return rim, architecture
 
 
 @contextmanager
@@ -177,7 +142,7 @@ def status(settings: TrainingSettings, images: Path, name: str) -> None:
 def score(weights: Path, images: Path, name: str) -> float:
     """Mean PSNR on every 8th picture of the folder."""
     restorer = RecurrentInference(weights=weights)
-    paths = list(enumerate(sorted(images.glob("*.png"))))[::PICTURE_STEP]
+    paths = table.pictures(images, PICTURE_STEP)
     trials = [trial for i, path in paths for trial in trials_of(path, i, name)]
     return table.mean([inverse.score(t, restorer.restore(t.measurement).x) for t in trials], 3)
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import undegrade as ud
-from benchmarks import weights
+from benchmarks import learned_ablation, weights
 from undegrade.core.solver import advance
 from undegrade.learned.schedule import GeometricErrors
 from undegrade.machines.weight_file import load_weights
@@ -41,7 +41,7 @@ def settings(tmp_path):
 
 @pytest.mark.parametrize("name", ["denoising", "denoising-gray"])
 def test_in_the_splitting_a_denoiser_takes_the_expected_error_for_the_noise(name):
-    split, _ = weights.split(weights.SHIPPED[name])
+    split = learned_ablation.split(weights.SHIPPED[name])
     denoiser = load_weights(weights.SHIPPED[name])[0]
     colors = denoiser.colors
     y = torch.rand(1, colors, 112, 112, generator=torch.Generator().manual_seed(0))
