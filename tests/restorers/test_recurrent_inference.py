@@ -356,12 +356,14 @@ def test_bfloat16_is_near_single_precision(name):
 
 def test_the_device_decides_on_the_precision(monkeypatch):
     cpu, cuda = torch.device("cpu"), torch.device("cuda", 0)
-    for flags, capability, expected in (
+    for words, capability, expected in (
         ({"avx2"}, (7, 5), torch.float32),
         ({"avx2", "amx_bf16"}, (8, 0), torch.bfloat16),
-        ({"avx512_bf16"}, (7, 5), torch.float32),
+        ({"GenuineIntel", "avx512_bf16"}, (7, 5), torch.float32),
+        ({"AuthenticAMD", "avx512_bf16"}, (9, 0), torch.bfloat16),
+        ({"AuthenticAMD", "avx2"}, (6, 1), torch.float32),
     ):
-        monkeypatch.setattr(autocast_cell, "_cpu_flags", lambda flags=flags: flags)
+        monkeypatch.setattr(autocast_cell, "_cpu_words", lambda words=words: words)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
         assert autocast_cell.computing_dtype("auto", cpu) is expected
         assert autocast_cell.computing_dtype("auto", cuda) is expected

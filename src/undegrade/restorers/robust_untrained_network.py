@@ -63,7 +63,7 @@ class RobustUntrainedNetwork:
         padding: how the network continues the picture beyond its border; zeros is fastest.
         iterations: how many; from noise 1000 or more.
         precision: that the network computes in; "auto" is bfloat16 where the device is made for it
-            (AMX), in a third to a half of the time.
+            (AMX, AVX512-BF16 of AMD), in a third to a half of the time.
         fit: the weights of the network; or its code and normalization alone, at random weights
             (deep random projector).
         decay: how much of the average of pictures survives an iteration.

@@ -80,7 +80,7 @@ class UntrainedNetwork:
         decay: how much of the average of pictures survives an iteration.
         seed: of the network's weights, its code and the noise on it.
         precision: that the network computes in; "auto" is bfloat16 where the device is made for it
-            (AMX), in a third to a half of the time.
+            (AMX, AVX512-BF16 of AMD), in a third to a half of the time.
         checkpoint: a file that the run is written to every two minutes, and that the same call
             goes on from after an interruption, or with more iterations.
 
