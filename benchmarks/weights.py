@@ -6,8 +6,8 @@
 
 for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
 universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships, but
-for `denoising`, which goes on from a machine of one step in `benchmarks/starts` that is to replace
-it; docs/learned.md tells how they came about. Checkpoints, curve and log are in
+for `denoising-gray`, which goes on from a machine of one step in `benchmarks/starts` that is to
+replace it; docs/learned.md tells how they came about. Checkpoints, curve and log are in
 `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any time:
 what was saved last is gone on from.
 """
@@ -38,7 +38,8 @@ SHIPPED = {
     name: WEIGHTS / f"{name}.safetensors"
     for name in ("denoising", "denoising-gray", "universal", "universal-gray")
 }
-STARTS = SHIPPED | {"denoising": Path(__file__).parent / "starts" / "denoising.safetensors"}
+TO_COME = Path(__file__).parent / "starts" / "denoising-gray.safetensors"
+STARTS = SHIPPED | {"denoising-gray": TO_COME}
 NOISE = Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.0)
 EVERYTHING = Mixture(
     denoising=0.05, deblurring=0.4, super_resolution=0.37, inpainting=0.18, gray=0.15
@@ -53,15 +54,15 @@ def settings_of(name: str) -> TrainingSettings:
         output=Path("runs") / f"weights-{name}",
         start_from=STARTS[name],
         mixture=NOISE if noise else EVERYTHING,
-        iterations=20_000 if noise else 10_000,
-        batch=8,
-        crops=(48, 72) if noise else (72, 96),
+        iterations=55_000 if noise else 10_000,
+        batch=10 if noise else 8,
+        crops=(64, 96) if noise else (72, 96),
         scales=(1.0, 0.7),
-        kernel_rate=0.006 if noise else 0.004,
+        kernel_rate=0.008 if noise else 0.004,
         learning_rate=1e-3 if noise else 4e-4,
-        warm_up=200,
+        warm_up=500,
         cool_down=0.9,
-        save_every=250,
+        save_every=500,
         accelerator="cpu",
     )
 

@@ -28,7 +28,7 @@ def gather(folder: Path) -> Path:
 
 
 def settings(output: Path, minutes: float) -> ud.TrainingSettings:
-    """A tenth of the shipped machine's parameters, two steps, noise and missing pixels.
+    """A twentieth of the shipped machine's parameters, two steps, noise and missing pixels.
 
     A training ends by its iterations, so that its result can be repeated; `seconds` interrupts it,
     and the same settings without `seconds` go on from there.
@@ -37,7 +37,9 @@ def settings(output: Path, minutes: float) -> ud.TrainingSettings:
         images=(gather(output / "pictures"),),
         output=output / "training",
         architecture=replace(
-            ud.ARCHITECTURES["denoising"], cell=ud.MultiscaleSettings(widths=(24, 32), middle=2)
+            ud.ARCHITECTURES["denoising"],
+            cell=ud.MultiscaleSettings(widths=(24, 32), middle=2),
+            steps=2,
         ),
         mixture=ud.Mixture(deblurring=0.0, super_resolution=0.0, denoising=0.7, inpainting=0.3),
         iterations=max(2, round(500 * minutes)),

@@ -54,7 +54,7 @@ from undegrade.restorers.recurrent_inference import (
 from undegrade.restorers.shared_noise import one_of
 
 CELL = MultiscaleSettings(widths=(4, 6), middle=1)
-SMALL = dataclasses.replace(ARCHITECTURES["denoising"], cell=CELL)
+SMALL = dataclasses.replace(ARCHITECTURES["denoising"], cell=CELL, steps=2)
 SPLIT = dataclasses.replace(ARCHITECTURES["universal"], cell=CELL, steps=3)
 DAMPED = dataclasses.replace(ARCHITECTURES["gauss-newton"], cell=CELL, steps=3)
 
@@ -233,8 +233,7 @@ def test_weights_of_format_1_are_read(tmp_path, name):
 def test_the_fields_of_format_1_stand_where_they_belong():
     machine = read_design(json.dumps({"design": "multiscale", **FORMAT_1["multiscale"][0]}))
     assert machine == dataclasses.replace(
-        ARCHITECTURES["denoising"],
-        cell=CELL,
+        SMALL,
         features=dataclasses.replace(
             ARCHITECTURES["denoising"].features,
             cg_iterations=5,
@@ -469,7 +468,8 @@ def test_a_gray_picture_behind_an_operator_is_restored_alike_however_it_is_store
     m = measured(operator, photograph(96, 96, 1), 0.01)
     assert m.operator.linear or shipped(m) == WEIGHTS / f"{UNIVERSAL}-gray.safetensors"
     thrice = dataclasses.replace(m, y=m.y.expand(-1, 3, -1, -1))
-    one, three = RecurrentInference().restore(m).x, RecurrentInference().restore(thrice).x
+    restorer = RecurrentInference(precision="float32")
+    one, three = restorer.restore(m).x, restorer.restore(thrice).x
     torch.testing.assert_close(three, one.expand_as(three), atol=1e-4, rtol=0)
     x = photograph(96, 96, 1)
     assert psnr(one, x) > psnr(operator.initial(m.y), x) + 1
@@ -577,7 +577,8 @@ def test_windows_of_a_measurement_that_is_narrower_than_its_kernel() -> None:
 
 
 def test_what_is_told_by_far_pixels_is_not_restored_in_windows() -> None:
-    y, seen_as = torch.rand(1, 1, 24, 30), Response(SRGB())
+    y = torch.rand(1, 1, 24, 30, generator=torch.Generator().manual_seed(0))
+    seen_as = Response(SRGB())
     for operator, likelihood, local in (
         (Identity(), Gaussian(0.1), True),
         (Identity(), Gaussian(0.1 + 0.1 * y), False),

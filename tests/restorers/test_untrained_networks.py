@@ -96,7 +96,7 @@ def test_all_is_fitted_for_as_long_as_what_was_held_out_says(truth):
     y = torch.cat(
         [ud.Gaussian(s).sample(truth, torch.Generator().manual_seed(8)) for s in (0.02, 0.3)]
     )
-    method = ud.UntrainedNetwork(widths=THIN, iterations=80, patience=80)
+    method = ud.UntrainedNetwork(widths=THIN, iterations=80, patience=80, precision="float32")
     result = method.restore(measured(y))
     judged = torch.stack([r.values["held-out"] for r in result.trace if "held-out" in r.values])
     counts = (judged.argmin(0) + 1).tolist()

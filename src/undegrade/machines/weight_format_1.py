@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -13,16 +14,18 @@ from undegrade.machines.architecture import (
     architecture_from_json,
     architecture_to_json,
 )
+from undegrade.networks.multiscale_cell import MultiscaleSettings
 
 FORMAT = "undegrade recurrent inference machine 1"
 CONVENTION = "images in [0, 1]; evidence in image units; noise as standard deviation"
 
 _DESIGNS = {
-    "multiscale": "denoising",
-    "splitting": "universal",
-    "residual": "residual",
-    "gated": "gated",
+    "multiscale": replace(ARCHITECTURES["denoising"], cell=MultiscaleSettings(), steps=2),
+    "splitting": ARCHITECTURES["universal"],
+    "residual": ARCHITECTURES["residual"],
+    "gated": ARCHITECTURES["gated"],
 }
+"""What a design was where it does not say otherwise."""
 _PLACES = {
     "inner": ("features", "cg_iterations"),
     "strength": ("features", "strength"),
@@ -49,10 +52,10 @@ def read_design(text: str) -> Architecture:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not the settings of a design: {error}") from error
     fields = cast("dict[str, Any]", dict(design)) if isinstance(design, dict) else {}
-    name = _DESIGNS.get(str(fields.pop("design", None)))
-    if name is None:
+    usual = _DESIGNS.get(str(fields.pop("design", None)))
+    if usual is None:
         raise ValueError(f"not the settings of a design that there was: {text[:60]}")
-    settings = json.loads(architecture_to_json(ARCHITECTURES[name]))
+    settings = json.loads(architecture_to_json(usual))
     for field, value in fields.items():
         *path, last = _PLACES.get(field, ("cell", field))
         place = settings
