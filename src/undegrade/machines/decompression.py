@@ -12,7 +12,7 @@ from undegrade.core.measurement import Measurement
 from undegrade.estimation.quantized import SIDE, rounding_variance
 from undegrade.likelihoods.rounded import Rounded
 
-ROUNDS = (1.4, 1.05, 0.78, 0.58)  # of the file's error: what is taken for noise, round by round
+ROUNDS = (1.4, 0.91, 0.59, 0.38)  # of the file's error: what is taken for noise, round by round
 _WIDTH = 0.5  # of an interval, about its middle: what is left to a coefficient
 _QUIET = 0.01  # of the range: noise before compression up to this is none
 
