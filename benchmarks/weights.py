@@ -6,10 +6,10 @@
 
 for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
 universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships, but
-for `denoising-gray`, which goes on from a machine of one step in `benchmarks/starts` that is to
-replace it; docs/learned.md tells how they came about. Checkpoints, curve and log are in
-`runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any time:
-what was saved last is gone on from.
+for `denoising-gray` and `universal`, which go on from machines of ten blocks in `benchmarks/starts`
+that are to replace them; docs/learned.md tells how they came about. Checkpoints, curve and log are
+in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any
+time: what was saved last is gone on from.
 """
 
 import argparse
@@ -38,11 +38,11 @@ SHIPPED = {
     name: WEIGHTS / f"{name}.safetensors"
     for name in ("denoising", "denoising-gray", "universal", "universal-gray")
 }
-TO_COME = Path(__file__).parent / "starts" / "denoising-gray.safetensors"
-STARTS = SHIPPED | {"denoising-gray": TO_COME}
+TO_COME = {path.stem: path for path in (Path(__file__).parent / "starts").glob("*.safetensors")}
+STARTS = SHIPPED | TO_COME
 NOISE = Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.0)
 EVERYTHING = Mixture(
-    denoising=0.05, deblurring=0.4, super_resolution=0.37, inpainting=0.18, gray=0.15
+    denoising=0.04, deblurring=0.34, super_resolution=0.46, inpainting=0.16, gray=0.15
 )
 
 
