@@ -38,6 +38,7 @@ SHIPPED = {
     name: WEIGHTS / f"{name}.safetensors"
     for name in ("denoising", "denoising-gray", "universal", "universal-gray")
 }
+BSDS = ("bsds500/train", "bsds500/test")
 TO_COME = {path.stem: path for path in (Path(__file__).parent / "starts").glob("*.safetensors")}
 STARTS = SHIPPED | TO_COME
 NOISE = Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.0)
@@ -49,17 +50,18 @@ EVERYTHING = Mixture(
 def settings_of(name: str) -> TrainingSettings:
     """Of the training of one file of weights."""
     noise = name.startswith("denoising")
+    folders = BSDS if noise else (*BSDS, "photographs")
     return TrainingSettings(
-        images=tuple(table.DATA / n for n in ("bsds500/train", "bsds500/test", "photographs")),
+        images=tuple(table.DATA / folder for folder in folders),
         output=Path("runs") / f"weights-{name}",
         start_from=STARTS[name],
         mixture=NOISE if noise else EVERYTHING,
-        iterations=55_000 if noise else 10_000,
-        batch=10 if noise else 8,
-        crops=(64, 96) if noise else (72, 96),
-        scales=(1.0, 0.7),
-        kernel_rate=0.008 if noise else 0.004,
-        learning_rate=1e-3 if noise else 4e-4,
+        iterations=20_000 if noise else 10_000,
+        batch=8,
+        crops=(72, 96),
+        scales=(1.0,) if noise else (1.0, 0.7),
+        kernel_rate=0.003 if noise else 0.004,
+        learning_rate=4e-4,
         warm_up=500,
         cool_down=0.9,
         save_every=500,
