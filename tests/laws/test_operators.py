@@ -83,6 +83,11 @@ def test_the_jacobian_is_linear_and_has_a_first_estimate(case):
     assert jacobian.initial(jacobian(u)).shape == u.shape
 
 
+def test_the_way_back_and_forth_is_one_after_the_other(case):
+    A, v = case.operator.linearize(case.image(1))[1], measurement(case)
+    torch.testing.assert_close(A.forward_adjoint(v), A(A.adjoint(v)))
+
+
 def test_the_jacobian_never_evaluates_the_operator_again():
     calls = []
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.cases import uniform
+from undegrade.core.image import norm
 from undegrade.core.objective import Fidelity
 from undegrade.core.solver import solve
 from undegrade.core.stopping import Status, until
@@ -374,3 +375,17 @@ def test_least_squares_out_of_range_are_refused(change):
 def test_a_machine_has_a_step():
     with pytest.raises(ValueError, match="one step or more, got 0"):
         RIM(Averaging(), NOISE, Affine(), steps=0)
+
+
+@pytest.mark.parametrize(
+    ("boundary", "grid"), [("periodic", (31, 37)), ("valid", (30, 36)), ("replicate", (32, 40))]
+)
+def test_transforms_of_the_preconditioner_have_a_fast_size_where_no_other_is_exact(boundary, grid):
+    x, blur = uniform(1, 3, 31, 37), Blur(KERNEL, boundary)
+    y = blur(x)
+    model = QuadraticModel.of(Fidelity(blur, Gaussian(0.1), y), blur.initial(y))
+    assert model.grid == grid
+    shift = torch.tensor([0.01], dtype=torch.float64)
+    solved = model.solve(blur, y, shift, 1 if boundary == "periodic" else 30)
+    left = blur(blur.adjoint(solved)) + shift * solved - y
+    assert norm(left) <= 2e-4 * norm(y)

@@ -16,6 +16,7 @@ from undegrade.linear_algebra.conjugate_gradient import (
 from undegrade.linear_algebra.least_squares import LeastSquares
 from undegrade.linear_algebra.power_iteration import squared_norm
 from undegrade.linear_algebra.probes import impulse_response, random_signs
+from undegrade.linear_algebra.transform_sizes import fast_size, is_fast
 from undegrade.operators.mask import Mask
 
 SHAPE = (3, 2, 3, 4)
@@ -205,3 +206,8 @@ def test_the_bound_on_a_conjugate_counts_images_half_a_range_away() -> None:
     far = torch.where(p > 0, high + (high - low) / 2, low - (high - low) / 2)
     u = torch.where(seen, x, far)
     torch.testing.assert_close(f.conjugate_bound(p, x), dot(p, u) - f(u))
+
+
+def test_fast_sizes_are_the_next_products_of_two_three_and_five():
+    assert [fast_size(n) for n in (1, 7, 13, 101, 512, 522)] == [2, 8, 16, 108, 512, 540]
+    assert [n for n in range(1, 17) if is_fast(n)] == [1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16]

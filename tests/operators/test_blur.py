@@ -15,7 +15,7 @@ from tests.cases import uniform
 from undegrade.core.image import dot
 from undegrade.operators import blur
 from undegrade.operators.blur import Blur
-from undegrade.operators.convolution import convolve, convolve_adjoint, fast_size, is_fast
+from undegrade.operators.convolution import convolve, convolve_adjoint
 
 BOUNDARIES = ("periodic", "replicate", "reflect", "symmetric", "zero", "valid")
 SCIPY = {
@@ -154,11 +154,6 @@ def test_an_unknown_boundary_is_refused():
 def test_an_image_smaller_than_the_kernel_is_refused(boundary):
     with pytest.raises(ValueError, match="5×5 is larger than the image of 5×4"):
         Blur(torch.ones(5, 5), boundary)(torch.ones(1, 1, 5, 4))
-
-
-def test_fast_sizes_are_the_next_products_of_two_three_and_five():
-    assert [fast_size(n) for n in (1, 7, 13, 101, 512, 522)] == [2, 8, 16, 108, 512, 540]
-    assert [n for n in range(1, 17) if is_fast(n)] == [1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 15, 16]
 
 
 @pytest.mark.slow

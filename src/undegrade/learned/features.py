@@ -29,7 +29,8 @@ class Shown:
 
     def stacked(self, copies: int = 1) -> Tensor:
         """All channels side by side, each channel of an image `copies` times."""
-        return torch.cat((self.per_color.repeat_interleave(copies, 1), self.single), 1)
+        images = self.per_color if copies == 1 else self.per_color.repeat_interleave(copies, 1)
+        return torch.cat((images, self.single), 1)
 
 
 @runtime_checkable

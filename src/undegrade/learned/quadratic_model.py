@@ -8,13 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image, PerSample, per_sample, ratio
+from undegrade.core.image import Image, PerSample, norm, per_sample, ratio
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
-from undegrade.linear_algebra.probes import impulse_response
+from undegrade.linear_algebra.probes import impulse_response, random_signs
+from undegrade.linear_algebra.transform_sizes import fast_size, is_fast
 
 FINEST = 1 / 510  # half a gray level of 8 bits: noise below it is taken for this much
+_PERIODIC = 1e-3  # of AAᵀ times random signs: further off than this it is no periodic convolution
 _ENOUGH = 1e-4  # of the residual: what conjugate gradients may leave, far below what is visible
 _BAND = 3  # standard deviations by which an entry may be missed: 0.3 % of them are by chance
 _BAND_ERROR = 0.03  # the error expected of a last estimate, for the move into the band
@@ -33,6 +35,7 @@ class QuadraticModel:
         std: σ, standard deviation of the noise, per sample, in units of the image.
         trusted: W, 1 for entries of y that say something, 0 for those that are lost.
         spectrum: of AAᵀ, half of it as `rfft2` gives it, or (b c 1 1) where it is constant.
+        grid: rows and columns that the spectrum is of, those of y or a few more.
         coverage: AᵀWA1, which pixels took part.
         noise_level: σ as a map, (b 1 h w).
     """
@@ -40,6 +43,7 @@ class QuadraticModel:
     std: PerSample
     trusted: Tensor
     spectrum: Tensor
+    grid: tuple[int, int]
     coverage: Image
     noise_level: Float[Tensor, "b 1 h w"]
 
@@ -53,7 +57,8 @@ class QuadraticModel:
         # one entry of a Jacobian may be unlike all others: about a flat picture they are alike
         flat = x0.mean((-2, -1), keepdim=True).expand_as(x0)
         typical = A if problem.operator.linear else problem.operator.linearize(flat)[1]
-        return QuadraticModel(std, trusted, _spectrum(typical, problem.y), coverage, level)
+        spectrum, grid = _spectrum(typical, problem.y)
+        return QuadraticModel(std, trusted, spectrum, grid, coverage, level)
 
     def residual(self, problem: Fidelity, x: Image) -> tuple[Tensor, LinearOperator]:
         """W(y − φ(x)), and the Jacobian A there."""
@@ -80,12 +85,12 @@ class QuadraticModel:
             return residual / (self.spectrum + shift)
 
         def normal(v: Tensor) -> Tensor:
-            return kept * A(A.adjoint(kept * v)) + shift * v
+            return kept * A.forward_adjoint(kept * v) + shift * v
 
-        spectrum, size = self.spectrum + shift, (residual.shape[-2], residual.shape[-1])
+        spectrum, (h, w) = self.spectrum + shift, residual.shape[-2:]
 
         def divided(r: Tensor) -> Tensor:
-            return torch.fft.irfft2(torch.fft.rfft2(r) / spectrum, s=size)
+            return _multiplied(r, spectrum.reciprocal(), self.grid)[..., :h, :w]
 
         return conjugate_gradient(
             normal, residual, tolerance=_ENOUGH, iterations=cg_iterations, precondition=divided
@@ -116,19 +121,39 @@ def _variance(problem: Fidelity) -> tuple[Tensor, Tensor]:
     return ratio(trusted, precision), trusted
 
 
-def _spectrum(A: LinearOperator, y: Tensor) -> Tensor:
+def _spectrum(A: LinearOperator, y: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """Of AAᵀ as a periodic convolution: the transform of its response to the middle entry.
 
     A response of nothing (the middle entry is masked) counts as that of the identity, which makes
-    the preconditioned step a plain one.
+    the preconditioned step a plain one. Where AAᵀ is no such convolution, the grid is the next one
+    of which transforms are fast: several times as fast for the sizes that pictures happen to have.
     """
-    response = impulse_response(lambda v: A(A.adjoint(v)), y)
-    peak = torch.where(response[..., :1, :1] > 0, response[..., :1, :1], 1.0)
-    response[..., :1, :1] = peak
-    around = response.abs().sum((-2, -1), keepdim=True) - peak
-    if bool((around <= 1e-6 * peak).all()):  # but for rounding a multiple of the identity
-        return peak
-    return torch.fft.rfft2(response).real.clamp(min=0)
+
+    def spectrum(size: tuple[int, int]) -> Tensor:
+        response = impulse_response(A.forward_adjoint, y, size)
+        peak = torch.where(response[..., :1, :1] > 0, response[..., :1, :1], 1.0)
+        response[..., :1, :1] = peak
+        around = response.abs().sum((-2, -1), keepdim=True) - peak
+        if bool((around <= 1e-6 * peak).all()):  # but for rounding a multiple of the identity
+            return peak
+        return torch.fft.rfft2(response).real.clamp(min=0)
+
+    exact = y.shape[-2], y.shape[-1]
+    of_y = spectrum(exact)
+    if of_y.shape[-2:] == (1, 1) or all(map(is_fast, exact)):
+        return of_y, exact
+    signs = random_signs(y, 0)
+    product = A.forward_adjoint(signs)
+    off = norm(_multiplied(signs, of_y, exact) - product)
+    if bool((off <= _PERIODIC * norm(product)).all()):
+        return of_y, exact
+    near = fast_size(exact[0]), fast_size(exact[1])
+    return spectrum(near), near
+
+
+def _multiplied(v: Tensor, spectrum: Tensor, grid: tuple[int, int]) -> Tensor:
+    """v, continued by zeros, convolved on a periodic grid."""
+    return torch.fft.irfft2(torch.fft.rfft2(v, s=grid).mul_(spectrum), s=grid)
 
 
 def _level(A: LinearOperator, problem: Fidelity, std: PerSample) -> Image:

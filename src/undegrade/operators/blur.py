@@ -8,13 +8,12 @@ from torch import Tensor, nn
 from undegrade.core.gram import Gram
 from undegrade.core.image import Image, require_tensor
 from undegrade.core.operator import LinearOperator
+from undegrade.linear_algebra.transform_sizes import fast_size, is_fast
 from undegrade.operators.cache import Cache
 from undegrade.operators.convolution import (
     convolve,
     convolve_adjoint,
-    fast_size,
     filtered,
-    is_fast,
     transfer_function,
 )
 from undegrade.operators.diagonal import frequencies
@@ -95,6 +94,15 @@ class Blur(LinearOperator):
         grid = self._grid(size)
         return filtered(y, self._transfer(grid, self.margin, y).conj(), grid, size)
 
+    def forward_adjoint(self, y: Tensor) -> Tensor:
+        """AAᵀy: without a boundary one convolution, with the autocorrelation of the kernel."""
+        if self.boundary != "valid" or self._sums(y):
+            return super().forward_adjoint(y)
+        (kh, kw), (m, n) = self.psf.shape[-2:], y.shape[-2:]
+        grid = fast_size(m + kh - 1), fast_size(n + kw - 1)
+        transfer = self._transfer(grid, (kh - 1, kw - 1), y)
+        return filtered(y, _power(transfer), grid, (m, n))
+
     def initial(self, y: Tensor) -> Image:
         """The measurement itself; for `valid` with the lost frame filled by its last pixels."""
         return pad(y, self.margin, "replicate") if self.boundary == "valid" else y
@@ -122,8 +130,7 @@ class Blur(LinearOperator):
     def _power(self, x: Image) -> Tensor:
         size = x.shape[-2], x.shape[-1]
         self.measured_size(size)
-        transfer = self._transfer(size, self.margin, x)
-        return transfer.real.square() + transfer.imag.square()
+        return _power(self._transfer(size, self.margin, x))
 
     def _sums(self, x: Tensor) -> bool:
         """Whether sums are faster; torch sums slowly in float64 and over a single channel."""
@@ -168,6 +175,10 @@ class Blur(LinearOperator):
             (grid, origin, like.dtype, like.device),
             lambda: transfer_function(self._kernel(like), grid, origin),
         )
+
+
+def _power(transfer: Tensor) -> Tensor:
+    return transfer.real.square() + transfer.imag.square()
 
 
 def _check_kernel(psf: Tensor) -> None:

@@ -48,19 +48,3 @@ def filtered(x: Image, transfer: Tensor, size: tuple[int, int], keep: tuple[int,
     else:
         spectrum.mul_(transfer)
     return torch.fft.irfft2(spectrum, s=size)[..., : keep[0], : keep[1]]
-
-
-def is_fast(n: int) -> bool:
-    """Whether n has no prime factor above 5: transforms like those."""
-    for factor in (2, 3, 5):
-        while n % factor == 0:
-            n //= factor
-    return n == 1
-
-
-def fast_size(n: int) -> int:
-    """The smallest fast even number ≥ n."""
-    n += n % 2
-    while not is_fast(n):
-        n += 2
-    return n

@@ -19,7 +19,7 @@ from undegrade.linear_algebra.conjugate_gradient import (
     conjugate_gradient_step,
 )
 from undegrade.linear_algebra.probes import impulse_response, random_signs
-from undegrade.operators.convolution import fast_size
+from undegrade.linear_algebra.transform_sizes import fast_size
 from undegrade.restorers.initial import complete, first_estimate
 
 _MORE_NOISE = (10.0, 100.0, 1e3, 1e4)  # times the noise that there is
