@@ -53,7 +53,7 @@ class QuadraticModel:
         A = problem.operator.linearize(x0)[1]
         std, trusted = noise(problem)
         coverage = A.adjoint(trusted * A(torch.ones_like(x0)))
-        level = _level(A, problem, std)
+        level = _level(A, problem, x0, std)
         # one entry of a Jacobian may be unlike all others: about a flat picture they are alike
         flat = x0.mean((-2, -1), keepdim=True).expand_as(x0)
         typical = A if problem.operator.linear else problem.operator.linearize(flat)[1]
@@ -156,15 +156,20 @@ def _multiplied(v: Tensor, spectrum: Tensor, grid: tuple[int, int]) -> Tensor:
     return torch.fft.irfft2(torch.fft.rfft2(v, s=grid).mul_(spectrum), s=grid)
 
 
-def _level(A: LinearOperator, problem: Fidelity, std: PerSample) -> Image:
+def _level(
+    A: LinearOperator, problem: Fidelity, x0: Image, std: PerSample
+) -> Float[Tensor, "b 1 h w"]:
     """σ as one map: where noise varies, that of the entries that a neighborhood took part in."""
 
-    def around(entries: Tensor) -> Image:
+    def around(entries: Tensor) -> Float[Tensor, "b 1 h w"]:
         near = A.adjoint(entries).mean(1, keepdim=True)
         side = _NEIGHBORHOOD
         return functional.avg_pool2d(near, side, 1, side // 2, count_include_pad=False)
 
     variance, trusted = _variance(problem)
-    reach, floor = around(trusted), per_sample(std, problem.y)
+    floor = per_sample(std, x0)
+    if bool((variance == per_sample(variance.flatten(1).amax(1), variance) * trusted).all()):
+        return floor.expand(-1, -1, *x0.shape[-2:])  # white noise: σ everywhere
+    reach = around(trusted)
     level = (around(variance) / reach.clamp(min=_SMALLEST_REACH)).clamp(min=0).sqrt()
     return torch.where(reach > _LITTLE_REACH, level, floor)

@@ -10,7 +10,7 @@ from undegrade.core.image import Image, PerSample
 from undegrade.core.measurement import check_picture
 
 _NORMAL_QUARTILE = 0.6744897501960817  # median of |n| for standard normal n
-_PATCH = 16  # pixels per side
+_PATCH = 16  # pixels per side, a power of two
 _FLATTEST = 0.1  # fraction of the patches that is trusted
 _FEWEST = 100  # patches below which all are trusted, and blocks below which none is
 _ROUNDING = 1e-6  # of the picture's range: differences below it are those of equal numbers
@@ -157,8 +157,12 @@ def _constant(y: Tensor) -> Tensor:
 
 
 def _over_windows(y: Tensor) -> Tensor:
-    """The largest value in every square of `_PATCH` a side."""
-    return max_pool2d(max_pool2d(y, (_PATCH, 1), 1), (1, _PATCH), 1)
+    """The largest value in every square of `_PATCH` a side: of two, of four, …, of all in a row."""
+    for dim in (-2, -1):
+        for step in (1 << k for k in range(_PATCH.bit_length() - 1)):
+            n = y.shape[dim] - step
+            y = torch.maximum(y.narrow(dim, 0, n), y.narrow(dim, step, n))
+    return y
 
 
 def _flattest(patches: _Patches, values: Tensor) -> Tensor:
