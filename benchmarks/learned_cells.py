@@ -30,12 +30,13 @@ from undegrade.training.mixture import Mixture
 from undegrade.training.settings import TrainingSettings
 
 FOLDER = Path("runs") / "learned_cells"
+SMALL = MultiscaleSettings(middle=3)
 LARGE = MultiscaleSettings(before=(2,), middle=8, after=(2,))
 THREE_LEVELS = MultiscaleSettings(widths=(64, 96, 128), before=(1, 1), middle=2, after=(1, 1))
 FLAT = MultiscaleSettings(widths=(64,), before=(), middle=6, after=())
 CELLS: dict[str, tuple[MultiscaleSettings, int]] = {
-    "U 64–96, blocks 1, 3, 1": (MultiscaleSettings(), 2),
-    "U 64–96, blocks 1, 3, 1, one step": (MultiscaleSettings(), 1),
+    "U 64–96, blocks 1, 3, 1": (SMALL, 2),
+    "U 64–96, blocks 1, 3, 1, one step": (SMALL, 1),
     "U 64–96, blocks 2, 8, 2, one step": (LARGE, 1),
     "U 64–96, blocks 2, 8, 2": (LARGE, 2),
     "U 64–96–128, blocks 1, 1, 2, 1, 1": (THREE_LEVELS, 2),

@@ -43,7 +43,7 @@ from undegrade.training.mixture import Mixture, random_kernels
 from undegrade.training.settings import TrainingSettings
 
 FOLDER = Path("runs") / "learned_gauss_newton"
-CELL = MultiscaleSettings()  # the one that ships
+CELL = MultiscaleSettings(middle=3)  # that of the universal weights then
 DAMPED = LeastSquaresFeatures(cg_iterations=4)  # its damping begins with τ = 0.15
 STEPS = 4
 PREDICTED, FIXED = "Gauss–Newton, predicted damping", "Gauss–Newton, fixed damping"

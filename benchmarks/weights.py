@@ -6,8 +6,8 @@
 
 for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
 universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships, but
-for `denoising-gray` and `universal`, which go on from machines of ten blocks in `benchmarks/starts`
-that are to replace them; docs/learned.md tells how they came about. Checkpoints, curve and log are
+for `denoising-gray`, which goes on from a machine of one step and ten blocks in `benchmarks/starts`
+that is to replace it; docs/learned.md tells how they came about. Checkpoints, curve and log are
 in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any
 time: what was saved last is gone on from.
 """
@@ -50,17 +50,16 @@ EVERYTHING = Mixture(
 def settings_of(name: str) -> TrainingSettings:
     """Of the training of one file of weights."""
     noise = name.startswith("denoising")
-    folders = BSDS if noise else (*BSDS, "photographs")
     return TrainingSettings(
-        images=tuple(table.DATA / folder for folder in folders),
+        images=tuple(table.DATA / folder for folder in BSDS),
         output=Path("runs") / f"weights-{name}",
         start_from=STARTS[name],
         mixture=NOISE if noise else EVERYTHING,
         iterations=20_000 if noise else 10_000,
         batch=8,
         crops=(72, 96),
-        scales=(1.0,) if noise else (1.0, 0.7),
-        kernel_rate=0.003 if noise else 0.004,
+        scales=(1.0,),
+        kernel_rate=0.003,
         learning_rate=4e-4,
         warm_up=500,
         cool_down=0.9,

@@ -61,7 +61,6 @@ class Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     "universal": Architecture(),
     "denoising": Architecture(
-        cell=MultiscaleSettings(middle=10),
         features=LeastSquaresFeatures(
             schedule=ListedErrors(), strength=1.0, floor=0.003, cg_iterations=3, base="x"
         ),

@@ -19,9 +19,10 @@ from undegrade.networks.multiscale_cell import MultiscaleSettings
 FORMAT = "undegrade recurrent inference machine 1"
 CONVENTION = "images in [0, 1]; evidence in image units; noise as standard deviation"
 
+_CELL = MultiscaleSettings(middle=3)  # of every such file
 _DESIGNS = {
-    "multiscale": replace(ARCHITECTURES["denoising"], cell=MultiscaleSettings(), steps=2),
-    "splitting": ARCHITECTURES["universal"],
+    "multiscale": replace(ARCHITECTURES["denoising"], cell=_CELL, steps=2),
+    "splitting": replace(ARCHITECTURES["universal"], cell=_CELL),
     "residual": ARCHITECTURES["residual"],
     "gated": ARCHITECTURES["gated"],
 }
