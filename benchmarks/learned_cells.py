@@ -30,7 +30,7 @@ from undegrade.training.mixture import Mixture
 from undegrade.training.settings import TrainingSettings
 
 FOLDER = Path("runs") / "learned_cells"
-SMALL = MultiscaleSettings(middle=3)
+SMALL = MultiscaleSettings(middle=3)  # what shipped then
 LARGE = MultiscaleSettings(before=(2,), middle=8, after=(2,))
 THREE_LEVELS = MultiscaleSettings(widths=(64, 96, 128), before=(1, 1), middle=2, after=(1, 1))
 FLAT = MultiscaleSettings(widths=(64,), before=(), middle=6, after=())

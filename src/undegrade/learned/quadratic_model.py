@@ -87,10 +87,10 @@ class QuadraticModel:
         def normal(v: Tensor) -> Tensor:
             return kept * A.forward_adjoint(kept * v) + shift * v
 
-        spectrum, (h, w) = self.spectrum + shift, residual.shape[-2:]
+        inverse, (h, w) = (self.spectrum + shift).reciprocal(), residual.shape[-2:]
 
         def divided(r: Tensor) -> Tensor:
-            return _multiplied(r, spectrum.reciprocal(), self.grid)[..., :h, :w]
+            return _multiplied(r, inverse, self.grid)[..., :h, :w]
 
         return conjugate_gradient(
             normal, residual, tolerance=_ENOUGH, iterations=cg_iterations, precondition=divided
@@ -153,7 +153,7 @@ def _spectrum(A: LinearOperator, y: Tensor) -> tuple[Tensor, tuple[int, int]]:
 
 def _multiplied(v: Tensor, spectrum: Tensor, grid: tuple[int, int]) -> Tensor:
     """v, continued by zeros, convolved on a periodic grid."""
-    return torch.fft.irfft2(torch.fft.rfft2(v, s=grid).mul_(spectrum), s=grid)
+    return torch.fft.irfft2(torch.fft.rfft2(v, s=grid) * spectrum, s=grid)
 
 
 def _level(
