@@ -10,6 +10,7 @@ from undegrade.degradations.random import (
     Photographing,
     SuperResolution,
 )
+from undegrade.likelihoods.saturated import Saturated
 from undegrade.operators.response_curves import SRGB, Gamma
 from undegrade.training.mixture import FINEST, Mixture, random_kernels
 
@@ -45,7 +46,8 @@ def test_the_noise_is_as_strong_as_it_is_said_to_be(name):
         x, m = task.draw(crops, generator(i))
         assert x.shape[1] == (1 if task.gray else 3)
         fitting = m.y - m.operator(x)
-        std = m.likelihood.std
+        noise = m.likelihood
+        std = (noise.unclipped if isinstance(noise, Saturated) else noise).std
         kept = (m.y != 0) & (m.y != 1)
         total = torch.where(kept, fitting, 0).square().flatten(1).sum(1)
         # rounding to 8 bits adds the variance of a level's width

@@ -3,13 +3,12 @@
 import torch
 from torch import Tensor
 
-from undegrade.core.image import PerSample, per_sample, ratio
+from undegrade.core.image import PerSample, per_sample
 from undegrade.core.measurement import Measurement
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.likelihoods.noise_level import estimate_noise_std
 from undegrade.operators.equal_channels import FirstChannel, Repeated
 from undegrade.operators.identity import Identity
-from undegrade.restorers.nominal import deviation
 
 _COLORS = 3
 _SEED = 1618033988  # one that nobody simulates noise with
@@ -21,19 +20,23 @@ def own_noise(measurement: Measurement) -> PerSample:
     """σ_C/σ: how much of its noise a channel does not share; 0 in a gray picture, 1 usually.
 
     With σ the level of every channel, σ_C that of the differences between channels, which is
-    estimated. Texture only makes it larger. 1 where it cannot be told.
+    estimated. They are divided by what they would vary by if nothing were shared, entry by entry:
+    of photon noise the darkest patches would be taken for the flattest. Texture only makes it
+    larger. 1 where it cannot be told.
     """
     y, noise = measurement.y, measurement.likelihood.noise
     if y.shape[1:2] != (_COLORS,) or y.ndim != 4:
         return y.new_ones(len(y))
     precision = noise.precision(y)
-    red, green, blue = y.unbind(1)
-    axes = torch.stack(((red - green) / 2**0.5, (red + green - 2 * blue) / 6**0.5), 1)
+    seen = (precision > 0).all(1, keepdim=True)
+    variance = torch.where(seen, precision, 1.0).reciprocal()
+    (red, green, blue), (of_red, of_green, of_blue) = y.unbind(1), variance.unbind(1)
+    axes = torch.stack((red - green, red + green - 2 * blue), 1)
+    expected = torch.stack((of_red + of_green, of_red + of_green + 4 * of_blue), 1).sqrt()
     try:
-        of_color = estimate_noise_std(axes, (precision > 0).all(1, keepdim=True))
+        return estimate_noise_std(axes / expected, seen).clamp(max=1)
     except ValueError:  # too few entries are seen
         return y.new_ones(len(y))
-    return ratio(of_color, deviation(precision)).clamp(max=1)
 
 
 def is_gray(measurement: Measurement) -> Tensor:

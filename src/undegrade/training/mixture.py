@@ -74,7 +74,7 @@ class Mixture:
     cameras: float = 0.0
     gray: float = 0.2
     noise: float = 55.0
-    blur_noise: float = 15.0
+    blur_noise: float = 45.0
     resolution_noise: float = 8.0
     inpainting_noise: float = 20.0
 
@@ -136,8 +136,12 @@ def _blurs(
     noise: float, kernels: Tensor, boundaries: Mapping[Boundary, float]
 ) -> Sequence[tuple[Deblurring, float]]:
     """Kinds of blur with their shares: little noise is common and matters most."""
-    little = max(noise / 3, FINEST)
-    stds: Sequence[tuple[Range, float]] = (((FINEST, little), 2 / 3), ((little, noise), 1 / 3))
+    least, little = (max(noise / k, FINEST) for k in (9, 3))
+    stds: Sequence[tuple[Range, float]] = (
+        ((FINEST, least), 0.55),
+        ((least, little), 0.25),
+        ((little, noise), 0.2),
+    )
     files = {None: 0.7, 8: 0.3}
     return [
         (
