@@ -6,9 +6,9 @@
 
 for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
 universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships, but
-for `denoising-gray`, which goes on from a machine of one step and ten blocks in `benchmarks/starts`
-that is to replace it; docs/learned.md tells how they came about. Checkpoints, curve and log are
-in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any
+for `denoising-gray`, which goes on from a machine of ten blocks in `benchmarks/starts` that was
+trained for one step and is to replace it with two; docs/learned.md tells how they came about.
+Checkpoints, curve and log are in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any
 time: what was saved last is gone on from.
 """
 
@@ -59,10 +59,11 @@ def settings_of(name: str) -> TrainingSettings:
         batch=8,
         crops=(72, 96),
         scales=(1.0,),
-        kernel_rate=0.003,
+        kernel_rate=0.004 if noise else 0.003,
         learning_rate=4e-4,
         warm_up=500,
         cool_down=0.9,
+        decay=0.4 if noise else 0.6,
         save_every=500,
         accelerator="cpu",
     )

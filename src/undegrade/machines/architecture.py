@@ -64,7 +64,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         features=LeastSquaresFeatures(
             schedule=ListedErrors(), strength=1.0, floor=0.003, cg_iterations=3, base="x"
         ),
-        steps=1,
+        steps=2,
     ),
     "gauss-newton": Architecture(features=GaussNewtonSettings()),
     "residual": Architecture(
