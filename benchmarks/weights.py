@@ -8,8 +8,8 @@ for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, 
 universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships, but
 for `denoising-gray`, which goes on from a machine of ten blocks in `benchmarks/starts` that was
 trained for one step and is to replace it with two; docs/learned.md tells how they came about.
-Checkpoints, curve and log are in `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any
-time: what was saved last is gone on from.
+Checkpoints, curve and log are in `runs/weights-denoising` and so on. To begin anew, remove that
+folder. It may be killed at any time: what was saved last is gone on from.
 """
 
 import argparse
