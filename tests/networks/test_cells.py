@@ -2,8 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from undegrade.core.image import norm
+from undegrade.learned.autocast_cell import AutocastCell
 from undegrade.networks.gated_cell import ConvolutionalGRU, GatedSettings
-from undegrade.networks.multiscale_cell import MultiscaleSettings
+from undegrade.networks.multiscale_cell import MultiscaleCell, MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
 from undegrade.networks.tiled_cell import LocalCell, TiledCell
 
@@ -126,3 +128,21 @@ def test_gates_at_rest_keep_the_state():
 
 def test_our_default_is_below_two_million_parameters():
     assert sum(p.numel() for p in MultiscaleSettings().build(14, 3).parameters()) < 2_000_000
+
+
+def test_what_is_finer_than_bfloat16_is_seen_in_it():
+    """Kernels that see detail alone, of light features with detail below a step of bfloat16."""
+    generator = torch.Generator().manual_seed(0)
+    f = 0.8 + 1e-3 * torch.randn(1, 6, 128, 128, generator=generator)
+    cell = made("multiscale").float()
+    assert isinstance(cell, MultiscaleCell)
+    inside = ..., slice(cell.reach, -cell.reach), slice(cell.reach, -cell.reach)
+    with torch.no_grad():
+        for p in cell.parameters():
+            p.copy_((16 * p).round() / 16)  # which bfloat16 holds
+            if p.ndim == 1:
+                p.zero_()
+        kernels = cell.enter.weight
+        kernels[..., 1, 1] -= kernels.sum((-2, -1))
+        exact, rounded = cell(f, None)[0], AutocastCell(cell, torch.bfloat16)(f, None)[0]
+    assert norm(rounded[inside] - exact[inside]) < 0.03 * norm(exact[inside])

@@ -331,6 +331,18 @@ class Upward:
         return torch.full_like(features[:, :3], 0.3), features[:, :0]
 
 
+class Rippling:
+    """A cell that knows the truth, and adds a checkerboard to it."""
+
+    def __init__(self, x):
+        h, w = x.shape[-2:]
+        self.x = x + 0.03 * (-1.0) ** (torch.arange(h)[:, None] + torch.arange(w))
+
+    def __call__(self, features, hidden):
+        del hidden
+        return self.x - features[:, :3], features[:, :0]
+
+
 def test_the_last_estimate_is_moved_into_the_band_of_the_measurement():
     m = measured(Identity(), 0.3 * photograph(), 0.01)
     rim = RIM(Upward(), ARCHITECTURES["denoising"].features.build(), Affine(), steps=2)
@@ -339,10 +351,36 @@ def test_the_last_estimate_is_moved_into_the_band_of_the_measurement():
     assert (result.x - m.y).abs().max() < 0.1
 
 
+def face() -> torch.Tensor:
+    """A piece of a photograph that is sharper and grainier than those of the training."""
+    pixels = torch.from_numpy(data.astronaut()[20:100, 180:260].copy())
+    return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.mark.parametrize("std", [0.0004, 0.002, 0.004])
+def test_little_noise_is_not_made_more(std):
+    """1 to 10 dB less than measured would be, were the network's last estimate taken as it is."""
+    x = face()
+    m = measured(Identity(), x, std)
+    result = RecurrentInference().restore(m)
+    assert psnr(result.state.x, x) < psnr(m.y, x) - 1
+    assert psnr(result.x, x) > psnr(m.y, x) - 0.05
+
+
+def test_a_network_that_goes_astray_is_not_believed():
+    """Its errors have nothing to do with the noise: the mean square is below that of either."""
+    x, std = photograph().clamp(0.1, 0.9), 0.02
+    m = measured(Identity(), x, std)
+    rim = RIM(Rippling(x), ARCHITECTURES["denoising"].features.build(), Affine(), steps=1)
+    result = restored_by(rim, m)
+    errors = [float((z - x).square().mean()) for z in (m.y, result.state.x, result.x)]
+    assert errors[1] > errors[0]
+    assert errors[2] < 0.9 * errors[0]
+
+
 @pytest.mark.parametrize("name", ["noise", "blur"])
 def test_bfloat16_is_near_single_precision(name):
-    pixels = torch.from_numpy(data.astronaut()[20:100, 180:260].copy())
-    x = pixels.permute(2, 0, 1)[None].float() / 255
+    x = face()
     m = measured(OPERATORS[name], x, 0.1 if name == "noise" else 0.01)
     single, lower = (
         RecurrentInference(precision=precision).restore(m).x

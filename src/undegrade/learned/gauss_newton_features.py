@@ -70,7 +70,7 @@ class GaussNewtonFeatures(nn.Module):
         return self.start.shown(problem, prepared, latent, parametrization, corrected)
 
     def finish(self, problem: Fidelity, prepared: Prepared, x: Image) -> Image:
-        """The last estimate, moved to where no entry of y is missed by more than 3σ."""
+        """The last estimate, moved to where noise explains by how much y is missed."""
         return self.start.finish(problem, prepared, x)
 
 

@@ -45,7 +45,8 @@ class LeastSquaresFeatures:
       that. Ill-conditioned blurs want it. Training differentiates through z, whose Jacobian
       I − AᵀW(WAAᵀW + μ)⁻¹WA is symmetric: a backward pass is one more move.
 
-    The last estimate is moved to where no entry of y is missed by more than 3σ.
+    The last estimate is moved to where noise explains by how much y is missed
+    (`QuadraticModel.within_noise`).
 
     References:
         Geman and Yang, Nonlinear image recovery with half-quadratic regularization (1995); Zhang,
@@ -158,8 +159,8 @@ class LeastSquaresFeatures:
         return True
 
     def finish(self, problem: Fidelity, prepared: Prepared, x: Image) -> Image:
-        """The last estimate, moved to where no entry of y is missed by more than 3σ."""
-        return prepared.model.within_band(problem, x, self.cg_iterations)
+        """The last estimate, moved to where noise explains by how much y is missed."""
+        return prepared.model.within_noise(problem, x, self.cg_iterations)
 
     def _shift(self, model: QuadraticModel, error: Tensor) -> Tensor:
         return (self.strength * (model.std / error).square()).clamp(min=self.floor)

@@ -96,29 +96,48 @@ class QuadraticModel:
             normal, residual, tolerance=_ENOUGH, iterations=cg_iterations, precondition=divided
         ).x
 
-    def within_band(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
+    def within_noise(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
         """x, moved to where no entry of y is missed by more than 3σ.
 
-        Where the measurement is nearly exact, a network's own rounding is the larger error.
+        Where the measurement is nearly exact, a network's own rounding is the larger error. Where
+        AAᵀ is a multiple of the identity (noise alone, lost pixels, means of blocks), and entries
+        are missed by more than noise may miss them, by r > σ (rms), this part of y goes back in:
+        1 − σ²/r². As long as the network had left less than half of the noise, the mean of squared
+        errors is below that of y then: 1 − (1 − 2c)σ²/r² of it for a fraction of c.
         """
         residual, A = self.residual(problem, x)
+        alike = self.spectrum.shape[-2:] == (1, 1)
+        share = per_sample(_explained(problem, residual), residual) if alike else 1.0
         band = _BAND * per_sample(self.std, residual)
-        beyond = residual - torch.minimum(torch.maximum(residual, -band), band)
+        missed = share * torch.minimum(torch.maximum(residual, -band), band)
         shift = (self.std / _BAND_ERROR).square().clamp(min=_BAND_FLOOR)
-        return x + self.step(A, beyond, shift, cg_iterations)
+        return x + self.step(A, residual - missed, shift, cg_iterations)
 
 
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
     """Noise level of each sample, and which of its entries say anything (1) or are lost (0)."""
-    variance, trusted = _variance(problem)
-    mean = ratio(variance.flatten(1).sum(1), trusted.flatten(1).sum(1))
-    return mean.clamp(min=FINEST**2).sqrt(), trusted
+    variance, trusted = _variance(problem, FINEST)
+    return _mean(variance, trusted).clamp(min=FINEST**2).sqrt(), trusted
 
 
-def _variance(problem: Fidelity) -> tuple[Tensor, Tensor]:
-    precision = problem.likelihood.noise.precision(problem.y).clamp(max=FINEST**-2)
+def _variance(problem: Fidelity, finest: float) -> tuple[Tensor, Tensor]:
+    """At least that of the finest noise where entries say anything, 0 where they are lost."""
+    precision = problem.likelihood.noise.precision(problem.y)
     trusted = (precision > 0).to(precision)
-    return ratio(trusted, precision), trusted
+    return ratio(trusted, precision).clamp(min=finest**2) * trusted, trusted
+
+
+def _mean(values: Tensor, trusted: Tensor) -> PerSample:
+    """Of the entries that say anything."""
+    return ratio(values.flatten(1).sum(1), trusted.flatten(1).sum(1))
+
+
+def _explained(problem: Fidelity, missed: Tensor) -> PerSample:
+    """σ²/r² where r² is more than noise explains, by three standard deviations of it, else 1."""
+    variance, trusted = _variance(problem, 0.0)  # what is finer than the finest counts here
+    r2, expected = _mean(missed.square(), trusted), _mean(variance, trusted)
+    chance = 1 + _BAND * (2 / trusted.flatten(1).sum(1)).sqrt()
+    return torch.where(r2 > chance * expected, ratio(expected, r2), 1.0)
 
 
 def _spectrum(A: LinearOperator, y: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -166,7 +185,7 @@ def _level(
         side = _NEIGHBORHOOD
         return functional.avg_pool2d(near, side, 1, side // 2, count_include_pad=False)
 
-    variance, trusted = _variance(problem)
+    variance, trusted = _variance(problem, FINEST)
     floor = per_sample(std, x0)
     if bool((variance == per_sample(variance.flatten(1).amax(1), variance) * trusted).all()):
         return floor.expand(-1, -1, *x0.shape[-2:])  # white noise: σ everywhere

@@ -94,9 +94,13 @@ class MultiscaleCell(nn.Module):
 
     def _entered(self, u: Tensor, hidden: Tensor | None) -> Tensor:
         """The first convolution; before the first step the hidden state counts as zeros."""
+        seen, remembered = self.enter.weight.tensor_split((u.shape[1],), 1)
+        parts = _as_autocast_takes(u)
+        inputs, weights = list(parts), [seen] * len(parts)
         if hidden is not None:
-            return self.enter(torch.cat((u, hidden), 1))
-        return functional.conv2d(u, self.enter.weight[:, : u.shape[1]], self.enter.bias, padding=1)
+            inputs, weights = [*inputs, hidden], [*weights, remembered]
+        kernel = torch.cat(weights, 1)
+        return functional.conv2d(torch.cat(inputs, 1), kernel, self.enter.bias, padding=1)
 
     def _levels(self, u: Tensor) -> Tensor:
         skipped = list[Tensor]()
@@ -108,6 +112,19 @@ class MultiscaleCell(nn.Module):
         for up, blocks in zip(reversed(self.up), reversed(self.after), strict=True):
             u = blocks(up(u) + skipped.pop())
         return u
+
+
+def _as_autocast_takes(u: Tensor) -> Sequence[Tensor]:
+    """Parts that sum to u, but for the square of autocast's rounding error, or u itself.
+
+    Rounded once to bfloat16, light pixels are off by up to half a gray level of 8 bits: 0.3 dB
+    where noise is as weak.
+    """
+    kind = u.device.type
+    if u.dtype != torch.float32 or not torch.is_autocast_enabled(kind):
+        return (u,)
+    rounded = u.detach().to(torch.get_autocast_dtype(kind))
+    return rounded, (u - rounded).to(rounded.dtype)
 
 
 def _reach(before: Sequence[int], middle: int, after: Sequence[int]) -> int:

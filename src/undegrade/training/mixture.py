@@ -118,11 +118,12 @@ class Mixture:
 
 
 def _denoising(noise: float, gray: float) -> Sequence[Task]:
-    """Half of the pictures are files of 8 bits."""
+    """Half of the pictures are files of 8 bits; little noise is rare if all levels are alike."""
+    levels = (noise, 0.9), (max(noise / 9, FINEST), 0.1)
+    colors = (False, 1 - gray), (True, gray)
     return [
-        Task(Denoising(std=(FINEST, noise), bits=bits), colorless, share / 2)
-        for bits in (None, 8)
-        for colorless, share in ((False, 1 - gray), (True, gray))
+        Task(Denoising(std=(FINEST, level), bits=bits), colorless, share * part / 2)
+        for (level, share), (colorless, part), bits in product(levels, colors, (None, 8))
     ]
 
 
