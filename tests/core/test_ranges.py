@@ -69,3 +69,22 @@ def test_every_number_of_a_tuple_is_looked_at():
         (name,) = wrong
         with pytest.raises(ValueError, match=f"{name} must be "):
             TrainingSettings(**NEEDED[TrainingSettings], **wrong)
+
+
+def choices(settings: type[Any]) -> Iterator[str]:
+    """The fields of which users choose one of a few values."""
+    for name, hint in typing.get_type_hints(settings).items():
+        options = (hint,) if typing.get_origin(hint) is typing.Literal else typing.get_args(hint)
+        if any(typing.get_origin(option) is typing.Literal for option in options):
+            yield name
+
+
+WORDS = [(kind, name) for kind in SETTINGS for name in choices(kind)]
+
+
+@pytest.mark.parametrize(("kind", "name"), WORDS)
+def test_words_that_mean_nothing_are_refused(kind, name):
+    settings = kind(**NEEDED.get(kind, {}))
+    object.__setattr__(settings, name, "bf61")  # tests check the types of what they give
+    with pytest.raises(ValueError, match=f"{name} must be .* or .*, got bf61"):
+        settings.__post_init__()

@@ -1,7 +1,9 @@
-"""Which numbers a setting takes, declared beside it."""
+"""Which values a setting takes, declared beside it."""
 
 import dataclasses
 import functools
+import itertools
+import types
 import typing
 from typing import Any, final
 
@@ -35,28 +37,45 @@ COUNT = Range(1, 10_000_000)
 
 
 def check_ranges(settings: Any) -> None:
-    """Refuse a setting outside of its declared range, such as NaN: for a `__post_init__`.
+    """Refuse what a setting does not declare, such as NaN or a misspelled word.
+
+    For a `__post_init__`. A `Range` says which numbers there may be, a `Literal` which values.
 
     Arguments:
         settings: an instance of a dataclass.
 
     Raises:
-        ValueError: one is; the message names it, what was expected and what came.
+        ValueError: the message names the setting, what was expected and what came.
     """
-    for name, allowed in _declared(type(settings)).items():
+    for name, (ranges, choices) in _declared(type(settings)).items():
         value = vars(settings)[name]
         for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and number not in allowed:
-                raise ValueError(f"{name} must be {allowed}, got {number:g}")
+            for allowed in ranges if number is not None else ():
+                if number not in allowed:
+                    raise ValueError(f"{name} must be {allowed}, got {number:g}")
+        if choices and value not in choices:
+            *others, last = map(str, choices)
+            words = f"{', '.join(others)} or {last}" if others else last
+            raise ValueError(f"{name} must be {words}, got {value}")
 
 
 @functools.cache
-def _declared(kind: type[Any]) -> dict[str, Range]:
+def _declared(kind: type[Any]) -> dict[str, tuple[list[Range], tuple[Any, ...]]]:
+    """Ranges and choices of every setting; choices are none where it may be anything else too."""
     hints = typing.get_type_hints(kind, include_extras=True)
     return {
-        name: part
+        name: ([part for part in _parts(hint) if isinstance(part, Range)], _choices(hint))
         for name, hint in hints.items()
-        if typing.get_origin(hint) is typing.Annotated
-        for part in typing.get_args(hint)
-        if isinstance(part, Range)
     }
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) is typing.Annotated else (hint,)
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    kind = _parts(hint)[0]
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    words = [typing.get_args(o) for o in options if typing.get_origin(o) is typing.Literal]
+    whole = len(words) + (types.NoneType in options) == len(options)
+    return (*itertools.chain(*words), *(None,) * (types.NoneType in options)) if whole else ()
