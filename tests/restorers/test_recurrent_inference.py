@@ -367,6 +367,13 @@ def test_little_noise_is_not_made_more(std):
     assert psnr(result.x, x) > psnr(m.y, x) - 0.05
 
 
+def test_little_noise_behind_a_slight_blur_is_not_made_more():
+    x = face()
+    m = measured(Blur(gaussian_psf(0.4, 5), "periodic"), x, 0.002)
+    result = RecurrentInference().restore(m)
+    assert psnr(result.x, x) > max(psnr(m.y, x), psnr(result.state.x, x)) + 4
+
+
 def test_a_network_that_goes_astray_is_not_believed():
     """Its errors have nothing to do with the noise: the mean square is below that of either."""
     x, std = photograph().clamp(0.1, 0.9), 0.02

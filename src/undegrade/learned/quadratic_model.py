@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image, PerSample, norm, per_sample, ratio
+from undegrade.core.image import Image, PerSample, norm, per_sample, ratio, select
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
@@ -97,21 +97,29 @@ class QuadraticModel:
         ).x
 
     def within_noise(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
-        """x, moved to where no entry of y is missed by more than 3σ.
+        """x, moved to where no entry of y is missed by more than 3σ, nor all by more than noise.
 
-        Where the measurement is nearly exact, a network's own rounding is the larger error. Where
-        AAᵀ is a multiple of the identity (noise alone, lost pixels, means of blocks), and entries
-        are missed by more than noise may miss them, by r > σ (rms), this part of y goes back in:
-        1 − σ²/r². As long as the network had left less than half of the noise, the mean of squared
-        errors is below that of y then: 1 − (1 − 2c)σ²/r² of it for a fraction of c.
+        Where the measurement is nearly exact, a network's own rounding is the larger error; and it
+        may take the grain of a picture for noise. Where the entries are missed by r > σ (rms), by
+        more than chance, x has an error of τ = √((r² − σ²)/mean of AAᵀ) where A sees it, and a last
+        move expects it: μ = σ²/τ². For A = 1 that mixes x with y, 1 − σ²/r² of y. As long as the
+        network had left a fraction c below half of the noise, the mean of squared errors is below
+        that of y then: 1 − (1 − 2c)σ²/r² of it.
         """
         residual, A = self.residual(problem, x)
-        alike = self.spectrum.shape[-2:] == (1, 1)
-        share = per_sample(_explained(problem, residual), residual) if alike else 1.0
         band = _BAND * per_sample(self.std, residual)
-        missed = share * torch.minimum(torch.maximum(residual, -band), band)
+        missed = torch.minimum(torch.maximum(residual, -band), band)
         shift = (self.std / _BAND_ERROR).square().clamp(min=_BAND_FLOOR)
-        return x + self.step(A, residual - missed, shift, cg_iterations)
+        moved = x + self.step(A, residual - missed, shift, cg_iterations)
+        variance, trusted = _variance(problem, 0.0)  # what is finer than the finest counts here
+        r2, expected = _mean(residual.square(), trusted), _mean(variance, trusted)
+        unexplained = r2 > expected * (1 + _BAND * (2 / trusted.flatten(1).sum(1)).sqrt())
+        if not bool(unexplained.any()):
+            return moved
+        mean = self.spectrum.mean((-3, -2, -1))
+        shift = torch.where(unexplained, ratio(expected * mean, r2 - expected), 1.0)
+        missed = select(unexplained, missed, 0.0)
+        return moved + self.step(A, missed, shift.clamp(min=_BAND_FLOOR), cg_iterations)
 
 
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
@@ -130,14 +138,6 @@ def _variance(problem: Fidelity, finest: float) -> tuple[Tensor, Tensor]:
 def _mean(values: Tensor, trusted: Tensor) -> PerSample:
     """Of the entries that say anything."""
     return ratio(values.flatten(1).sum(1), trusted.flatten(1).sum(1))
-
-
-def _explained(problem: Fidelity, missed: Tensor) -> PerSample:
-    """σ²/r² where r² is more than noise explains, by three standard deviations of it, else 1."""
-    variance, trusted = _variance(problem, 0.0)  # what is finer than the finest counts here
-    r2, expected = _mean(missed.square(), trusted), _mean(variance, trusted)
-    chance = 1 + _BAND * (2 / trusted.flatten(1).sum(1)).sqrt()
-    return torch.where(r2 > chance * expected, ratio(expected, r2), 1.0)
 
 
 def _spectrum(A: LinearOperator, y: Tensor) -> tuple[Tensor, tuple[int, int]]:
