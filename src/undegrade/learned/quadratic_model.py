@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image, PerSample, norm, per_sample, ratio, select
+from undegrade.core.image import Image, PerSample, norm, per_sample, ratio
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
@@ -21,6 +21,8 @@ _ENOUGH = 1e-4  # of the residual: what conjugate gradients may leave, far below
 _BAND = 3  # standard deviations by which an entry may be missed: 0.3 % of them are by chance
 _BAND_ERROR = 0.03  # the error expected of a last estimate, for the move into the band
 _BAND_FLOOR = 0.003  # smallest shift of that move, below which noise-free borders ring
+_NO_MOVE = 1e6  # a shift that leaves a millionth of the move
+SURROUNDINGS = 31  # side, in entries, of what tells whether noise explains a residual
 _NEIGHBORHOOD = 9  # side, in pixels, over which the noise level is averaged: wider than most blurs
 _LITTLE_REACH = 1e-3  # where the neighborhood saw less than this, its noise level says nothing
 _SMALLEST_REACH = 1e-6  # keeps the quotient finite there
@@ -66,21 +68,22 @@ class QuadraticModel:
         return self.trusted * (problem.y - prediction), A
 
     def step(
-        self, A: LinearOperator, residual: Tensor, shift: PerSample, cg_iterations: int
+        self, A: LinearOperator, residual: Tensor, shift: Tensor, cg_iterations: int
     ) -> Image:
         """AᵀW(WAAᵀW + shift)⁻¹ residual: what least squares, damped by `shift`, would change."""
         return A.adjoint(self.trusted * self.solve(A, residual, shift, cg_iterations))
 
     def solve(
-        self, A: LinearOperator, residual: Tensor, shift: PerSample, cg_iterations: int
+        self, A: LinearOperator, residual: Tensor, shift: Tensor, cg_iterations: int
     ) -> Tensor:
-        """(WAAᵀW + shift)⁻¹ residual, of a residual that is 0 where W is.
+        """(WAAᵀW + shift)⁻¹ residual, of a residual that is 0 where W is; shift per sample or map.
 
         By conjugate gradients, preconditioned by AAᵀ as if it were a periodic convolution: exact
         at once for identity, masks, periodic blurs and their decimations; for other boundaries a
         few iterations repair most of the frame, where plain ones would need tens.
         """
-        kept, shift = self.trusted, per_sample(shift, residual)
+        kept = self.trusted
+        shift = per_sample(shift, residual) if shift.ndim == 1 else shift
         if self.spectrum.shape[-2:] == (1, 1):
             return residual / (self.spectrum + shift)
 
@@ -97,14 +100,17 @@ class QuadraticModel:
         ).x
 
     def within_noise(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
-        """x, moved to where no entry of y is missed by more than 3σ, nor all by more than noise.
+        """x, moved to where no entry of y is missed by more than 3σ, nor many by more than noise.
 
         Where the measurement is nearly exact, a network's own rounding is the larger error; and it
-        may take the grain of a picture for noise. Where the entries are missed by r > σ (rms), by
-        more than chance, x has an error of τ = √((r² − σ²)/mean of AAᵀ) where A sees it, and a last
-        move expects it: μ = σ²/τ². For A = 1 that mixes x with y, 1 − σ²/r² of y. As long as the
-        network had left a fraction c below half of the noise, the mean of squared errors is below
-        that of y then: 1 − (1 − 2c)σ²/r² of it.
+        may take the grain of a picture for noise. Where entries are missed by r > σ (rms), by more
+        than chance, x has an error of τ = √((r² − σ²)/mean of AAᵀ) as far as A sees it, and a last
+        move expects it: μ = σ²/τ². Where AAᵀ is a multiple of the identity that is asked around
+        each pixel, elsewhere of the whole.
+
+        For A = 1 it mixes x with y, 1 − σ²/r² of y. As long as the network had left a fraction c
+        below half of the noise, the mean of squared errors is below that of y then:
+        1 − (1 − 2c)σ²/r² of it.
         """
         residual, A = self.residual(problem, x)
         band = _BAND * per_sample(self.std, residual)
@@ -112,14 +118,23 @@ class QuadraticModel:
         shift = (self.std / _BAND_ERROR).square().clamp(min=_BAND_FLOOR)
         moved = x + self.step(A, residual - missed, shift, cg_iterations)
         variance, trusted = _variance(problem, 0.0)  # what is finer than the finest counts here
-        r2, expected = _mean(residual.square(), trusted), _mean(variance, trusted)
-        unexplained = r2 > expected * (1 + _BAND * (2 / trusted.flatten(1).sum(1)).sqrt())
-        if not bool(unexplained.any()):
+        n, r2, expected = map(self._sum, (trusted, residual.square(), variance))
+        unexplained = (r2 - expected * (1 + _BAND * (2 / n).sqrt())).clamp(min=0)
+        if not bool((unexplained > 0).any()):
             return moved
-        mean = self.spectrum.mean((-3, -2, -1))
-        shift = torch.where(unexplained, ratio(expected * mean, r2 - expected), 1.0)
-        missed = select(unexplained, missed, 0.0)
-        return moved + self.step(A, missed, shift.clamp(min=_BAND_FLOOR), cg_iterations)
+        mean = self.spectrum.mean((-3, -2, -1), keepdim=True)
+        shift = (expected * mean / unexplained).clamp(_BAND_FLOOR, _NO_MOVE)
+        return moved + self.step(A, missed, shift, cg_iterations)
+
+    def _sum(self, values: Tensor) -> Float[Tensor, "b 1 h w"]:
+        """Around each entry where they are restored one by one, else (b 1 1 1) of all."""
+        total = values.sum(1, keepdim=True)
+        if self.spectrum.shape[-2:] != (1, 1):
+            return total.sum((-2, -1), keepdim=True)
+        for side in ((SURROUNDINGS, 1), (1, SURROUNDINGS)):
+            half = (side[0] // 2, side[1] // 2)
+            total = functional.avg_pool2d(total, side, 1, half, divisor_override=1)
+        return total
 
 
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:

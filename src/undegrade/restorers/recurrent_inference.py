@@ -20,6 +20,7 @@ from undegrade.core.solver import Observer, Record, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
+from undegrade.learned.quadratic_model import SURROUNDINGS
 from undegrade.learned.rim import RIM, RIMState
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.machines.decompression import ROUNDS, Decompression, decompression
@@ -246,7 +247,7 @@ def _reach(rim: RIM, cell: LocalCell, interior: Operator, measurement: Measureme
     overlap, since solves in them stop elsewhere.
     """
     lost = _lost(interior, measurement)
-    return cell.reach + 2 * lost if lost else rim.steps * cell.reach
+    return cell.reach + 2 * lost if lost else rim.steps * cell.reach + SURROUNDINGS // 2
 
 
 def _lost(interior: Operator, measurement: Measurement) -> int:
