@@ -67,9 +67,7 @@ class QuadraticModel:
         prediction, A = problem.operator.linearize(x)
         return self.trusted * (problem.y - prediction), A
 
-    def step(
-        self, A: LinearOperator, residual: Tensor, shift: Tensor, cg_iterations: int
-    ) -> Image:
+    def step(self, A: LinearOperator, residual: Tensor, shift: Tensor, cg_iterations: int) -> Image:
         """AᵀW(WAAᵀW + shift)⁻¹ residual: what least squares, damped by `shift`, would change."""
         return A.adjoint(self.trusted * self.solve(A, residual, shift, cg_iterations))
 
@@ -119,11 +117,12 @@ class QuadraticModel:
         moved = x + self.step(A, residual - missed, shift, cg_iterations)
         variance, trusted = _variance(problem, 0.0)  # what is finer than the finest counts here
         n, r2, expected = map(self._sum, (trusted, residual.square(), variance))
-        unexplained = (r2 - expected * (1 + _BAND * (2 / n).sqrt())).clamp(min=0)
+        unexplained = r2 - expected * (1 + _BAND * (2 / n.clamp(min=1)).sqrt())
         if not bool((unexplained > 0).any()):
             return moved
         mean = self.spectrum.mean((-3, -2, -1), keepdim=True)
-        shift = (expected * mean / unexplained).clamp(_BAND_FLOOR, _NO_MOVE)
+        shift = torch.where(unexplained > 0, expected * mean / unexplained, _NO_MOVE)
+        shift = shift.clamp(_BAND_FLOOR, _NO_MOVE)
         return moved + self.step(A, missed, shift, cg_iterations)
 
     def _sum(self, values: Tensor) -> Float[Tensor, "b 1 h w"]:
