@@ -5,9 +5,8 @@
     python -m benchmarks.weights stop
 
 for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
-universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships, but
-for `denoising-gray`, which goes on from a machine of ten blocks in `benchmarks/starts` that was
-trained for one step and is to replace it with two; docs/learned.md tells how they came about.
+universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships;
+docs/learned.md tells how they came about.
 Checkpoints, curve and log are in `runs/weights-denoising` and so on. To begin anew, remove that
 folder. It may be killed at any time: what was saved last is gone on from.
 """
@@ -39,8 +38,6 @@ SHIPPED = {
     for name in ("denoising", "denoising-gray", "universal", "universal-gray")
 }
 BSDS = ("bsds500/train", "bsds500/test")
-TO_COME = {path.stem: path for path in (Path(__file__).parent / "starts").glob("*.safetensors")}
-STARTS = SHIPPED | TO_COME
 NOISE = Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.0)
 EVERYTHING = Mixture(
     denoising=0.04, deblurring=0.34, super_resolution=0.46, inpainting=0.16, gray=0.15
@@ -53,7 +50,7 @@ def settings_of(name: str) -> TrainingSettings:
     return TrainingSettings(
         images=tuple(table.DATA / folder for folder in BSDS),
         output=Path("runs") / f"weights-{name}",
-        start_from=STARTS[name],
+        start_from=SHIPPED[name],
         mixture=NOISE if noise else EVERYTHING,
         iterations=20_000 if noise else 10_000,
         batch=8,
