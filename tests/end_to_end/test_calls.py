@@ -247,7 +247,7 @@ def test_a_rule_by_its_name_and_a_weight_that_is_chosen(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["deep-image-prior --loss laplace", "double-overparametrization"]
+    "method", ["deep-image-prior --loss laplace", "double-overparametrization --start noise"]
 )
 def test_an_untrained_network_and_its_snapshots(folder: Path, run: Run, method: str) -> None:
     settings = "--widths 4 6 --iterations 25 --snapshots 10 --reference a.png"

@@ -28,8 +28,8 @@ def test_auto_is_above_the_file_and_total_variation(channels, quality):
     measured = compressed(x, quality)
     file = ud.psnr(measured.operator.initial(measured.y), x)
     assert ud.Automatic().choose(measured).name == "learned"
-    assert ud.psnr(ud.Automatic().restore(measured).x, x) > file + 0.5
-    assert ud.psnr(ud.Variational().restore(measured).x, x) < file + 0.5
+    assert ud.psnr(ud.Automatic().restore(measured).x, x) > file + 0.45
+    assert ud.psnr(ud.Variational().restore(measured).x, x) < file + 0.45
 
 
 @pytest.mark.parametrize("channels", [1, 3])

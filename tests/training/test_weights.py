@@ -62,7 +62,7 @@ def test_in_the_splitting_a_denoiser_takes_the_expected_error_for_the_noise(name
 def test_it_trains_and_its_status_compares_the_average_with_what_ships(settings, capsys, name):
     weights.status(settings, settings.images[0], name)
     assert capsys.readouterr().out == "stopped\n"
-    weights.go_on(replace(settings, start_from=weights.STARTS[name]))
+    weights.go_on(replace(settings, start_from=weights.SHIPPED[name]))
     assert capsys.readouterr().out == f"{settings.output / 'weights.safetensors'}\n"
     weights.status(settings, settings.images[0], name)
     stopped, header, row, shipped, average, _ = capsys.readouterr().out.splitlines()
