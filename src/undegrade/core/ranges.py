@@ -50,8 +50,8 @@ def check_ranges(settings: Any) -> None:
     for name, (ranges, choices) in _declared(type(settings)).items():
         value = vars(settings)[name]
         for number in value if isinstance(value, tuple) else (value,):
-            for allowed in ranges if number is not None else ():
-                if number not in allowed:
+            for allowed in ranges:
+                if number is not None and number not in allowed:
                     raise ValueError(f"{name} must be {allowed}, got {number:g}")
         if choices and value not in choices:
             *others, last = map(str, choices)

@@ -130,10 +130,13 @@ class QuadraticModel:
         total = values.sum(1, keepdim=True)
         if self.spectrum.shape[-2:] != (1, 1):
             return total.sum((-2, -1), keepdim=True)
-        for side in ((SURROUNDINGS, 1), (1, SURROUNDINGS)):
-            half = (side[0] // 2, side[1] // 2)
-            total = functional.avg_pool2d(total, side, 1, half, divisor_override=1)
-        return total
+        half = SURROUNDINGS // 2
+        for axis, margin in ((-2, (0, 0, half + 1, half)), (-1, (half + 1, half))):
+            # differences of running sums: a sum does not depend on how many it is of
+            running = functional.pad(total, margin).cumsum(axis, dtype=torch.float64)
+            side = total.shape[axis]
+            total = running.narrow(axis, SURROUNDINGS, side) - running.narrow(axis, 0, side)
+        return total.to(values)
 
 
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
