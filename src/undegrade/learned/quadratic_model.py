@@ -20,7 +20,7 @@ _PERIODIC = 1e-3  # of AAᵀ times random signs: further off than this it is no 
 _ENOUGH = 1e-4  # of the residual: what conjugate gradients may leave, far below what is visible
 _BAND = 3  # standard deviations by which an entry may be missed: 0.3 % of them are by chance
 _BAND_ERROR = 0.03  # the error expected of a last estimate, for the move into the band
-_BAND_FLOOR = 0.003  # smallest shift of that move, below which noise-free borders ring
+_BAND_FLOOR = 0.003  # smallest shift of the last moves, below which noise-free borders ring
 _NO_MOVE = 1e6  # a shift that leaves a millionth of the move
 SURROUNDINGS = 31  # side, in entries, of what tells whether noise explains a residual
 _NEIGHBORHOOD = 9  # side, in pixels, over which the noise level is averaged: wider than most blurs
@@ -101,7 +101,7 @@ class QuadraticModel:
         """x, moved to where no entry of y is missed by more than 3σ, nor many by more than noise.
 
         Where the measurement is nearly exact, a network's own rounding is the larger error; and it
-        may take the grain of a picture for noise. Where entries are missed by r > σ (rms), by more
+        may take detail of a picture for noise. Where entries are missed by r > σ (rms), by more
         than chance, x has an error of τ = √((r² − σ²)/mean of AAᵀ) as far as A sees it, and a last
         move expects it: μ = σ²/τ². Where AAᵀ is a multiple of the identity that is asked around
         each pixel, elsewhere of the whole.
@@ -115,8 +115,8 @@ class QuadraticModel:
         missed = torch.minimum(torch.maximum(residual, -band), band)
         shift = (self.std / _BAND_ERROR).square().clamp(min=_BAND_FLOOR)
         moved = x + self.step(A, residual - missed, shift, cg_iterations)
-        variance, trusted = _variance(problem, 0.0)  # what is finer than the finest counts here
-        n, r2, expected = map(self._sum, (trusted, residual.square(), variance))
+        variance = _variance(problem, 0.0)[0]  # what is finer than the finest counts here
+        n, r2, expected = map(self._sum, (self.trusted, residual.square(), variance))
         unexplained = r2 - expected * (1 + _BAND * (2 / n.clamp(min=1)).sqrt())
         if not bool((unexplained > 0).any()):
             return moved
@@ -142,7 +142,8 @@ class QuadraticModel:
 def noise(problem: Fidelity) -> tuple[PerSample, Tensor]:
     """Noise level of each sample, and which of its entries say anything (1) or are lost (0)."""
     variance, trusted = _variance(problem, FINEST)
-    return _mean(variance, trusted).clamp(min=FINEST**2).sqrt(), trusted
+    mean = ratio(variance.flatten(1).sum(1), trusted.flatten(1).sum(1))
+    return mean.clamp(min=FINEST**2).sqrt(), trusted
 
 
 def _variance(problem: Fidelity, finest: float) -> tuple[Tensor, Tensor]:
@@ -150,11 +151,6 @@ def _variance(problem: Fidelity, finest: float) -> tuple[Tensor, Tensor]:
     precision = problem.likelihood.noise.precision(problem.y)
     trusted = (precision > 0).to(precision)
     return ratio(trusted, precision).clamp(min=finest**2) * trusted, trusted
-
-
-def _mean(values: Tensor, trusted: Tensor) -> PerSample:
-    """Of the entries that say anything."""
-    return ratio(values.flatten(1).sum(1), trusted.flatten(1).sum(1))
 
 
 def _spectrum(A: LinearOperator, y: Tensor) -> tuple[Tensor, tuple[int, int]]:
