@@ -1,15 +1,17 @@
 """Published denoisers beside ours, in one run: same pictures, same draws, PSNR and seconds.
 
-    python -m benchmarks.peers --weights FOLDER [--images FOLDER] [--every N] [--bm3d]
+    python -m benchmarks.peers --weights FOLDER [--images FOLDER…] [--every N] [--bm3d]
         [--pictures gray]
 
 The folder holds the weight files that the authors of FFDNet, DnCNN, FDnCNN and of the bias-free
 U-Net published (names as in `PEERS`); a peer whose file is missing is left out. Pictures are those
-of CBSD68 in color and in gray, float and 8-bit noise; the noise of picture i comes from seed
-1000 + i, as in `learned_denoising`. The methods take turns on every picture, on one thread; seconds
-are medians. What was computed before, with the same weights of ours, is read from `runs/peers`: so
-`--pictures gray` may run beside `--pictures color`, and a run of both makes the table. Published
-means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet 33.87/31.21/27.96.
+of CBSD68 in color and in gray, float and 8-bit noise, or those of other folders, of which there is
+a table of its own: of two networks either may be ahead, as pictures go. The noise of picture i
+comes from seed 1000 + i, as in `learned_denoising`. The methods take turns on every picture, on one
+thread; seconds are medians. What was computed before, with the same weights of ours, is read from
+`runs/peers`: so `--pictures gray` may run beside `--pictures color`, and a run of both makes the
+table. Published means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet
+33.87/31.21/27.96.
 
 Beside the table it draws results/peers.svg, PSNR against seconds at σ = 25, with the line of what
 no other method beats in both. `pip install -e '.[bench]'` brings what draws, and BM3D for --bm3d,
@@ -27,6 +29,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +45,7 @@ from benchmarks.learned_denoising import SHIPPED, measured
 Denoiser = Callable[[Tensor, float], Tensor]
 Layer = tuple[Tensor, Tensor]
 OURS = "undegrade learned"
+CBSD68 = Path("cbsd68")
 SETTINGS = [("color", "float", std) for std in (15, 25, 50)] + [("color", "8-bit", 25)]
 SETTINGS += [("gray", "float", std) for std in (15, 25, 50)]
 
@@ -189,7 +193,7 @@ def timed(denoise: Denoiser, y: Tensor, std: float, x: Tensor) -> dict[str, floa
 def rows(
     methods: dict[str, Denoiser], paths: list[tuple[int, Path]], setting: tuple[str, str, int]
 ) -> list[dict]:
-    """One row per method, for one kind of picture and noise."""
+    """One row per method, for the pictures of one folder and one kind of noise."""
     kind, values, std = setting
     known, tag = table.Known("peers"), table.version([SHIPPED[kind]])
     found = {name: list[dict[str, float]]() for name in methods}
@@ -201,6 +205,7 @@ def rows(
             found[name].append(known.of(key, job))
     return [
         {
+            "images": paths[0][1].parent.name,
             "pictures": kind,
             "noise": values,
             "std": std,
@@ -244,31 +249,44 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def fitting(folder: Path, every: int, kind: str) -> list[tuple[int, Path]]:
+    """The pictures of a folder that can be seen so: gray ones are none in color."""
+    paths = table.pictures(folder, every)
+    return [(i, p) for i, p in paths if kind == "gray" or ud.read_image(p).shape[1] == 3]
+
+
 def main() -> None:
     """Run, print, write and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=table.DATA / "peers")
-    parser.add_argument("--images", default="cbsd68")
+    parser.add_argument("--images", type=Path, nargs="+", default=[CBSD68])
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--bm3d", action="store_true", help="BM3D too, where σ = 25")
-    parser.add_argument("--pictures", nargs="*", default=("color", "gray"))
+    parser.add_argument("--pictures", nargs="+", default=["color", "gray"])
     options = parser.parse_args()
     torch.set_num_threads(1)
-    paths, found = table.pictures(options.images, options.every), list[dict]()
-    for setting in (s for s in SETTINGS if s[0] in options.pictures):
+    found = list[dict]()
+    for folder, setting in product(options.images, SETTINGS):
+        paths = fitting(folder, options.every, setting[0])
+        if setting[0] not in options.pictures or not paths:
+            continue
         methods = competitors(options.weights, *setting)
         if options.bm3d and setting[1:] == ("float", 25):
             methods["BM3D"] = bm3d
         found += rows(methods, paths, setting)
-        print(setting, flush=True)
-    extra = " --bm3d" if options.bm3d else ""
+        print(folder.name, setting, flush=True)
+    command, name = f"python -m benchmarks.peers --every {options.every}", "peers"
+    if options.bm3d:
+        command += " --bm3d"
+    if options.images != [CBSD68]:
+        command += f" --images {' '.join(map(str, options.images))}"
+        name += f"_{'_'.join(folder.name for folder in options.images)}"
     if set(options.pictures) < {kind for kind, _, _ in SETTINGS}:
-        kinds = " ".join(options.pictures)
-        command = f"python -m benchmarks.peers --every {options.every}{extra} --pictures {kinds}"
-        table.write(f"peers_{kinds.replace(' ', '_')}", command, found)
-        return
-    table.write("peers", f"python -m benchmarks.peers --every {options.every}{extra}", found)
-    draw(found, table.RESULTS / "peers.svg")
+        command += f" --pictures {' '.join(options.pictures)}"
+        name += f"_{'_'.join(options.pictures)}"
+    table.write(name, command, found)
+    if name == "peers":
+        draw(found, table.RESULTS / "peers.svg")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ SHIPPED = {
     name: WEIGHTS / f"{name}.safetensors"
     for name in ("denoising", "denoising-gray", "universal", "universal-gray")
 }
-BSDS = ("bsds500/train", "bsds500/test")
+PICTURES = ("bsds500/train", "bsds500/test", "photographs")
 NOISE = Mixture(denoising=1.0, deblurring=0.0, super_resolution=0.0, inpainting=0.0, gray=0.0)
 EVERYTHING = Mixture(
     denoising=0.04, deblurring=0.34, super_resolution=0.46, inpainting=0.16, gray=0.15
@@ -48,14 +48,15 @@ def settings_of(name: str) -> TrainingSettings:
     """Of the training of one file of weights."""
     noise = name.startswith("denoising")
     return TrainingSettings(
-        images=tuple(table.DATA / folder for folder in BSDS),
+        images=tuple(table.DATA / folder for folder in PICTURES),
         output=Path("runs") / f"weights-{name}",
         start_from=SHIPPED[name],
         mixture=NOISE if noise else EVERYTHING,
         iterations=20_000 if noise else 10_000,
         batch=8,
         crops=(72, 96),
-        scales=(1.0,),
+        scales=(1.0, 0.6),
+        recolored=0.3,
         kernel_rate=0.004 if noise else 0.003,
         learning_rate=4e-4,
         warm_up=500,

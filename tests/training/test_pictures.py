@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from undegrade.training.pictures import Pictures, read_pictures
+from undegrade.training.pictures import Pictures, read_pictures, recolor
 
 
 def ramp(h: int, w: int, base: int = 0) -> np.ndarray:
@@ -40,6 +40,47 @@ def test_the_generator_decides():
     draws = [pictures.draw(4, 8, torch.Generator().manual_seed(s)) for s in (1, 1, 2)]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
+
+
+def test_recolored_crops_are_of_the_same_places():
+    """None, some or all of them; the rest of the draw does not depend on it."""
+    plain, some, every = (
+        Pictures([ramp(90, 90, 40)], recolored=share).draw(40, 8, torch.Generator().manual_seed(0))
+        for share in (0.0, 0.5, 1.0)
+    )
+    changed = (some != plain).flatten(1).any(1)
+    assert 0 < changed.sum() < len(changed)
+    assert (every != plain).flatten(1).any(1).all()
+    assert every.min() >= 0
+    assert every.max() <= 1
+
+
+def test_recoloring_exchanges_channels_and_stretches_contrast():
+    generator = torch.Generator().manual_seed(0)
+    x = 0.5 + 0.1 * (torch.rand(500, 3, 4, 4, generator=generator) - 0.5)  # nothing is cut
+    y = recolor(x, generator)
+    level = x.mean((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(y.mean((1, 2, 3), keepdim=True), level)
+    contrast = ((y - level).mean(1) / (x - level).mean(1)).median(1).values.median(1).values
+    assert contrast.min() == pytest.approx(0.7, abs=0.02)
+    assert contrast.max() == pytest.approx(1.6, abs=0.02)
+    own, found = (c.sub(c.mean(1, keepdim=True)).flatten(2) for c in (x, y))
+    related = torch.einsum("bin,bjn->bij", own, found)
+    orders = related.argmax(2)
+    assert len(orders.unique(dim=0)) == 6
+    stretched = found.gather(1, orders[:, :, None].expand_as(found)) / own
+    saturation = stretched.flatten(1).median(1).values / contrast
+    assert saturation.min() == pytest.approx(0.5, abs=0.02)
+    assert saturation.max() == pytest.approx(2.0, abs=0.04)
+
+
+def test_gray_stays_gray_and_nothing_leaves_the_range():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(20, 3, 4, 4, generator=generator)
+    assert recolor(x, generator).min() == 0
+    assert recolor(x, generator).max() == 1
+    y = recolor(x[:, :1].expand(-1, 3, -1, -1), generator)
+    torch.testing.assert_close(y[:, :1].expand_as(y), y)
 
 
 def test_small_pictures_are_left_out_until_none_is_left():

@@ -180,6 +180,7 @@ def test_training_makes_every_machine_better(folder, tmp_path, name):
         {"accumulate": 2},
         {"decay": 1.0},
         {"scales": (1.0, 0.9)},
+        {"recolored": 1.0},
         {"seconds": 1e6},
         {"warm_up": 0, "cool_down": 1.0},
     ],

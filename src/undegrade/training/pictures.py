@@ -18,15 +18,17 @@ class Pictures:
     """8-bit color pictures of any size in one buffer, from which random crops are gathered.
 
     Every crop is flipped and turned at random. Smaller copies of the pictures (by `scales`) are
-    kept beside them: more texture per pixel, as more pictures would give. The buffer is 3 bytes per
-    pixel, and lives where the crops are wanted.
+    kept beside them: more texture per pixel, as more pictures would give. Colors of other scenes
+    and cameras come from `recolored` ones. The buffer is 3 bytes per pixel, and lives where the
+    crops are wanted.
 
     Good values:
-        scales (1, 0.8, 0.6) for few pictures.
+        scales (1, 0.8, 0.6) for few pictures; recolored 0.3 for pictures of one source.
 
     Arguments:
         pictures: arrays of shape (h, w, 3), uint8.
         scales: sizes of the copies relative to the originals.
+        recolored: probability of a crop to be `recolor`ed.
         device: where the buffer lives.
 
     Raises:
@@ -37,6 +39,8 @@ class Pictures:
         self,
         pictures: Sequence[np.ndarray],
         scales: Sequence[float] = (1.0,),
+        *,
+        recolored: float = 0.0,
         device: torch.device | None = None,
     ) -> None:
         if not pictures:
@@ -44,7 +48,7 @@ class Pictures:
         copies = [_scaled(picture, scale) for picture in pictures for scale in scales]
         flat = [torch.from_numpy(copy.reshape(-1, 3)) for copy in copies]
         lengths = torch.tensor([len(f) for f in flat])
-        self.pixels = torch.cat(flat).to(device)
+        self.pixels, self.recolored = torch.cat(flat).to(device), recolored
         self.sizes = torch.tensor([c.shape[:2] for c in copies])
         self.offsets = lengths.cumsum(0) - lengths
 
@@ -63,7 +67,25 @@ class Pictures:
         turn = torch.randint(8, (count,), generator=generator)
         device = self.pixels.device
         index = _indices(self.offsets[which], corner, self.sizes[which, 1], turn, size, device)
-        return self.pixels[index].permute(0, 3, 1, 2).float() / 255
+        x = self.pixels[index].permute(0, 3, 1, 2).float() / 255
+        if self.recolored == 0:
+            return x
+        chosen = torch.rand(count, generator=generator) < self.recolored
+        return torch.where(chosen.reshape(-1, 1, 1, 1).to(device), recolor(x, generator), x)
+
+
+def recolor(x: Image, generator: torch.Generator) -> Image:
+    """Each of the pictures in [0, 1] with other colors, as of another scene or camera, in [0, 1].
+
+    The three channels come in a random order, with a contrast of 0.7 to 1.6 times the picture's own
+    and a saturation of 0.5 to 2 times.
+    """
+    order = torch.rand(len(x), 3, generator=generator).argsort(1).to(x.device)
+    exponents = torch.rand(2, len(x), 1, 1, 1, generator=generator).to(x.device)
+    contrast, saturation = 0.7 * (1.6 / 0.7) ** exponents[0], 4 ** exponents[1] / 2
+    x = x.take_along_dim(order[:, :, None, None], 1)
+    gray, level = x.mean(1, keepdim=True), x.mean((1, 2, 3), keepdim=True)
+    return (level + contrast * (gray - level + saturation * (x - gray))).clamp(0, 1)
 
 
 def read_pictures(folders: Sequence[Path]) -> list[np.ndarray]:

@@ -63,7 +63,12 @@ class Run:
     def __init__(self, settings: TrainingSettings, fabric: "Fabric") -> None:
         self.settings, self.fabric, self.iteration = settings, fabric, 0
         device, seed = fabric.device, settings.seed
-        self.pictures = Pictures(read_pictures(settings.images), settings.scales, device)
+        self.pictures = Pictures(
+            read_pictures(settings.images),
+            settings.scales,
+            recolored=settings.recolored,
+            device=device,
+        )
         self.rim, self.architecture = initial_machine(settings)
         tasks = settings.mixture.tasks(torch.Generator().manual_seed(seed))
         self.tasks = [task.of(self.architecture.colors) for task in tasks]

@@ -42,6 +42,8 @@ class TrainingSettings:
         decay: weight of a step in the loss relative to the next.
         average: decay of the moving average of the weights.
         scales: sizes of the copies of each picture.
+        recolored: probability of a crop to have its channels exchanged, and its contrast and
+            saturation changed.
         accumulate: batches per update.
         precision: "32-true", "bf16-mixed" for bfloat16 in the network alone, or "auto" for that
             where the device is made for it.
@@ -77,6 +79,7 @@ class TrainingSettings:
     decay: Annotated[float, Range(0, 1)] = 0.6
     average: Annotated[float, Range(0, 1)] = 0.999
     scales: Annotated[tuple[float, ...], Range(0, 1, excluded=True)] = (1.0, 0.8, 0.6)
+    recolored: Annotated[float, Range(0, 1)] = 0.0
     accumulate: Annotated[int, Range(1, 10_000)] = 1
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     accelerator: str = "auto"
