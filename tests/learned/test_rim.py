@@ -360,6 +360,29 @@ def test_in_the_end_no_entry_is_missed_by_more_than_the_noise_allows(boundary, k
         torch.testing.assert_close(truth, uniform(1, 3, 12, 9, seed=6))
 
 
+def test_an_estimate_that_leaves_the_noise_and_adds_an_error_is_not_believed():
+    """Its residual is as small as that of a good one; what it leaves of noise tells them apart."""
+    std, generator = 0.01, torch.Generator().manual_seed(0)
+    x = 0.2 + 0.6 * torch.rand(1, 3, 64, 70, generator=generator)
+    added, n = 0.8 * std * torch.randn(2, 1, 3, 64, 70, generator=generator)
+    y = x + n / 0.8
+    p = Fidelity(Identity(), Gaussian(std), y)
+    prepared = NOISE.prepare(p, x, 1)[1]
+    estimates = {
+        "bad": lambda y: y + added,
+        "good": lambda y: 0.8 * x + 0.2 * y,
+        "half": lambda y: 0.5 * (x + y) + added,
+    }
+    found = {k: NOISE.finish(p, prepared, f(y), f) for k, f in estimates.items()}
+    errors = {k: (f - x).square().mean() / std**2 for k, f in found.items()}
+    assert errors["bad"] < 1.1
+    assert errors["good"] < 0.05  # as it came: 0.2²
+    assert errors["half"] < 0.76  # 0.89 as it came, 0.72 in the best mix with y
+    strong = Fidelity(Identity(), Gaussian(0.1), y)
+    asked = NOISE.finish(strong, NOISE.prepare(strong, x, 1)[1], y, pytest.fail)
+    torch.testing.assert_close(asked, y)  # of much noise it is not asked
+
+
 @pytest.mark.parametrize("values", [(), (0.1, 0.0), (-1.0,)])
 def test_an_error_that_is_none_cannot_be_expected(values):
     with pytest.raises(ValueError, match="expected errors above 0"):

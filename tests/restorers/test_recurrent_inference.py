@@ -29,6 +29,7 @@ from undegrade.machines.weight_file import digest, load_weights, save_weights
 from undegrade.machines.weight_format_1 import read_design
 from undegrade.machines.windows import interior_of
 from undegrade.metrics.distortion import psnr
+from undegrade.metrics.luma import gray
 from undegrade.networks.gated_cell import GatedSettings
 from undegrade.networks.multiscale_cell import MultiscaleSettings
 from undegrade.networks.residual_cell import ResidualSettings
@@ -367,6 +368,17 @@ def test_little_noise_is_not_made_more(std):
     assert psnr(result.x, x) > psnr(m.y, x) - 0.05
 
 
+@pytest.mark.parametrize("kind", ["denoising", "denoising-gray"])
+@pytest.mark.parametrize("std", [0.002, 0.004, 0.008, 0.02])
+def test_noise_weaker_than_grain_leaves_no_picture_below_its_input(std, kind):
+    """Half of what was taken for noise is the picture's own, which the residual alone hides."""
+    grain = torch.randn(1, 3, 80, 80, generator=torch.Generator().manual_seed(7))
+    x = (face() + 0.015 * grain).clamp(0, 1)
+    x = gray(x) if kind.endswith("gray") else x
+    m = measured(Identity(), x, std)
+    assert psnr(RecurrentInference().restore(m).x, x) > psnr(m.y, x)
+
+
 def test_little_noise_behind_a_slight_blur_is_not_made_more():
     x = face()
     m = measured(Blur(gaussian_psf(0.4, 5), "periodic"), x, 0.002)
@@ -580,7 +592,7 @@ def test_shipped_weights_are_small_and_restore():
     assert error < 0.15 * (m.y - x).square().mean()
 
 
-@pytest.mark.parametrize("likelihood", [Gaussian(0.1), Laplace(0.05)], ids=repr)
+@pytest.mark.parametrize("likelihood", [Gaussian(0.1), Gaussian(0.01), Laplace(0.05)], ids=repr)
 def test_windows_of_a_noisy_picture_give_what_the_whole_gives(likelihood) -> None:
     generator = torch.Generator().manual_seed(0)
     blocks = torch.rand(1, 3, 11, 13, generator=generator)

@@ -1,5 +1,6 @@
 """What a learned method is shown of a problem: the degradation reaches the network only here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -11,6 +12,8 @@ from undegrade.core.objective import Fidelity
 from undegrade.core.parametrization import Parametrization
 
 M = TypeVar("M")
+Estimate = Callable[[Tensor], Image]
+"""What a machine makes of a y, before `finish`."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,9 @@ class Features(Protocol[M]):
     """What a cell is shown.
 
     `channels` counts them for images of `colors` channels. `prepare` works out once what no step
-    changes, and may move the start; `compute` makes the input of a step; `finish` may move the
-    last estimate. `local` says whether behind an identity a pixel is shown what lies around it and
-    nothing else.
+    changes, and may move the start; `compute` makes the input of a step; `finish` may move the last
+    estimate, and ask which one another y would have had. `local` says whether behind an identity a
+    pixel is shown what lies around it and nothing else.
     """
 
     @property
@@ -56,4 +59,6 @@ class Features(Protocol[M]):
         parametrization: Parametrization,
         iteration: int,
     ) -> Shown: ...
-    def finish(self, problem: Fidelity, prepared: M, x: Image) -> Image: ...
+    def finish(
+        self, problem: Fidelity, prepared: M, x: Image, estimate: Estimate | None = None
+    ) -> Image: ...

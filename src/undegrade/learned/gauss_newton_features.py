@@ -9,7 +9,7 @@ from undegrade.core.image import Image, PerSample
 from undegrade.core.objective import Fidelity
 from undegrade.core.parametrization import Parametrization
 from undegrade.core.ranges import Range, check_ranges
-from undegrade.learned.features import Shown
+from undegrade.learned.features import Estimate, Shown
 from undegrade.learned.least_squares_features import LeastSquaresFeatures, Prepared
 from undegrade.learned.predicted_damping import PredictedDamping
 
@@ -69,9 +69,11 @@ class GaussNewtonFeatures(nn.Module):
 
         return self.start.shown(problem, prepared, latent, parametrization, corrected)
 
-    def finish(self, problem: Fidelity, prepared: Prepared, x: Image) -> Image:
+    def finish(
+        self, problem: Fidelity, prepared: Prepared, x: Image, estimate: Estimate | None = None
+    ) -> Image:
         """The last estimate, moved to where noise explains by how much y is missed."""
-        return self.start.finish(problem, prepared, x)
+        return self.start.finish(problem, prepared, x, estimate)
 
 
 @final

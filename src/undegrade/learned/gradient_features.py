@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from undegrade.core.image import Image, PerSample, per_sample
 from undegrade.core.objective import Fidelity
 from undegrade.core.parametrization import Parametrization
-from undegrade.learned.features import Shown
+from undegrade.learned.features import Estimate, Shown
 from undegrade.learned.quadratic_model import noise
 
 
@@ -67,9 +67,15 @@ class GradientFeatures(nn.Module):
         level = per_sample(prepared.sqrt(), latent).expand_as(latent[:, :1])
         return Shown(latent, images, level if self.noise_level else images[:, :0])
 
-    def finish(self, problem: Fidelity, prepared: PerSample, x: Image) -> Image:
+    def finish(
+        self,
+        problem: Fidelity,
+        prepared: PerSample,
+        x: Image,
+        estimate: Estimate | None = None,
+    ) -> Image:
         """The last estimate as it is."""
-        del problem, prepared
+        del problem, prepared, estimate
         return x
 
 

@@ -12,7 +12,7 @@ from undegrade.core.image import Image, PerSample, dot, per_sample
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
 from undegrade.core.parametrization import Parametrization
-from undegrade.learned.features import Shown
+from undegrade.learned.features import Estimate, Shown
 from undegrade.learned.quadratic_model import QuadraticModel
 from undegrade.learned.schedule import GeometricErrors, ListedErrors
 
@@ -158,9 +158,11 @@ class LeastSquaresFeatures:
     def local(self) -> bool:
         return True
 
-    def finish(self, problem: Fidelity, prepared: Prepared, x: Image) -> Image:
+    def finish(
+        self, problem: Fidelity, prepared: Prepared, x: Image, estimate: Estimate | None = None
+    ) -> Image:
         """The last estimate, moved to where noise explains by how much y is missed."""
-        return prepared.model.within_noise(problem, x, self.cg_iterations)
+        return prepared.model.within_noise(problem, x, self.cg_iterations, estimate)
 
     def _shift(self, model: QuadraticModel, error: Tensor) -> Tensor:
         return (self.strength * (model.std / error).square()).clamp(min=self.floor)

@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from undegrade.core.image import Image, PerSample, norm, per_sample, ratio
+from undegrade.core.image import Image, PerSample, norm, per_sample, ratio, round_up
 from undegrade.core.objective import Fidelity
 from undegrade.core.operator import LinearOperator
+from undegrade.learned.features import Estimate
 from undegrade.linear_algebra.conjugate_gradient import conjugate_gradient
 from undegrade.linear_algebra.probes import impulse_response, random_signs
 from undegrade.linear_algebra.transform_sizes import fast_size, is_fast
@@ -22,6 +23,9 @@ _BAND = 3  # standard deviations by which an entry may be missed: 0.3 % of them 
 _BAND_ERROR = 0.03  # the error expected of a last estimate, for the move into the band
 _BAND_FLOOR = 0.003  # smallest shift of the last moves, below which noise-free borders ring
 _NO_MOVE = 1e6  # a shift that leaves a millionth of the move
+CAREFUL = 10 / 255  # noise below which the detail and the grain of pictures are as strong
+PROBE = 32  # period, in entries, of the signs by which noise is changed
+_CHANGE = 0.5  # of the noise: more than what bfloat16 rounds by far
 SURROUNDINGS = 31  # side, in entries, of what tells whether noise explains a residual
 _NEIGHBORHOOD = 9  # side, in pixels, over which the noise level is averaged: wider than most blurs
 _LITTLE_REACH = 1e-3  # where the neighborhood saw less than this, its noise level says nothing
@@ -97,7 +101,9 @@ class QuadraticModel:
             normal, residual, tolerance=_ENOUGH, iterations=cg_iterations, precondition=divided
         ).x
 
-    def within_noise(self, problem: Fidelity, x: Image, cg_iterations: int) -> Image:
+    def within_noise(
+        self, problem: Fidelity, x: Image, cg_iterations: int, estimate: Estimate | None = None
+    ) -> Image:
         """x, moved to where no entry of y is missed by more than 3σ, nor many by more than noise.
 
         Where the measurement is nearly exact, a network's own rounding is the larger error; and it
@@ -108,7 +114,12 @@ class QuadraticModel:
 
         For A = 1 it mixes x with y, 1 − σ²/r² of y. As long as the network had left a fraction c
         below half of the noise, the mean of squared errors is below that of y then:
-        1 − (1 − 2c)σ²/r² of it.
+        1 − (1 − 2c)σ²/r² of it. Where noise is little and there is nothing else, c is measured by
+        what `estimate` makes of a y that is changed by random signs, and the mix is the best one,
+        1 − (1 − c)σ²/r² of y (Stein's unbiased risk estimate).
+
+        References:
+            Ramani, Blu and Unser, Monte-Carlo SURE (2008).
         """
         residual, A = self.residual(problem, x)
         band = _BAND * per_sample(self.std, residual)
@@ -116,6 +127,8 @@ class QuadraticModel:
         shift = (self.std / _BAND_ERROR).square().clamp(min=_BAND_FLOOR)
         moved = x + self.step(A, residual - missed, shift, cg_iterations)
         variance = _variance(problem, 0.0)[0]  # what is finer than the finest counts here
+        if estimate is not None and self._careful:
+            variance = variance * (1 - self._left(problem, A, x, estimate))
         n, r2, expected = map(self._sum, (self.trusted, residual.square(), variance))
         unexplained = r2 - expected * (1 + _BAND * (2 / n.clamp(min=1)).sqrt())
         if not bool((unexplained > 0).any()):
@@ -124,6 +137,25 @@ class QuadraticModel:
         shift = torch.where(unexplained > 0, expected * mean / unexplained, _NO_MOVE)
         shift = shift.clamp(_BAND_FLOOR, _NO_MOVE)
         return moved + self.step(A, missed, shift, cg_iterations)
+
+    @property
+    def _careful(self) -> bool:
+        """Whether there is nothing but little noise."""
+        alone = self.spectrum.shape[-2:] == (1, 1) and bool((self.trusted > 0).all())
+        return alone and bool((self.std < CAREFUL).any())
+
+    def _left(self, problem: Fidelity, A: LinearOperator, x: Image, estimate: Estimate) -> Tensor:
+        """Unbiased for what the estimate leaves of the noise, ∂(Ax̂)ᵢ/∂yᵢ, in the mean of entries.
+
+        The signs are periodic, so that windows may see those that the whole picture sees.
+        """
+        y, sides = problem.y, [round_up(side, PROBE) // PROBE for side in problem.y.shape[-2:]]
+        h, w = y.shape[-2:]
+        signs = random_signs(y.new_empty(1, y.shape[1], PROBE, PROBE), 0)
+        signs = signs.repeat(1, 1, *sides)[..., :h, :w]
+        change = _CHANGE * per_sample(self.std, y) * signs
+        left = A(estimate(y + change) - x) / change
+        return torch.where(per_sample(self.std, y) < CAREFUL, left, 0)
 
     def _sum(self, values: Tensor) -> Float[Tensor, "b 1 h w"]:
         """Around each entry where they are restored one by one, else (b 1 1 1) of all."""

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from undegrade.core.solver import Observer, Record, Result, solve
 from undegrade.core.stopping import until
 from undegrade.learned.autocast_cell import AutocastCell, Precision, computing_dtype
 from undegrade.learned.least_squares_features import LeastSquaresFeatures
-from undegrade.learned.quadratic_model import SURROUNDINGS
+from undegrade.learned.quadratic_model import PROBE, SURROUNDINGS
 from undegrade.learned.rim import RIM, RIMState
 from undegrade.likelihoods.gaussian import Gaussian
 from undegrade.machines.decompression import ROUNDS, Decompression, decompression
@@ -158,7 +159,8 @@ class RecurrentInference:
             return self._mean(whole_cell, replace(inside, measurement=part), ())
 
         reach = _reach(rim, local, interior, measurement)
-        results = in_windows(measurement, interior, restore, self.tile, reach, local.divisor)
+        grid = math.lcm(local.divisor, PROBE)
+        results = in_windows(measurement, interior, restore, self.tile, reach, grid)
         whole = next(results)
         trace = [_looked_at(whole, 1, observe)]
         for whole in results:
@@ -300,10 +302,17 @@ def restored_by(
 
 @torch.no_grad()
 def _finished(rim: RIM, measurement: Measurement, observe: Sequence[Observer]) -> Result[RIMState]:
+    def steps_on(y: Tensor, observe: Sequence[Observer]) -> Result[RIMState]:
+        of_y = replace(measurement, y=y)
+        problem = Fidelity(of_y.operator, of_y.likelihood, y)
+        stop = until(iterations=rim.steps)
+        return solve(rim, problem, first_estimate(of_y), stop=stop, observe=observe)
+
     problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
-    stop = until(iterations=rim.steps)
-    result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
-    return replace(result, x=rim.features.finish(problem, result.state.prepared, result.x))
+    result = steps_on(measurement.y, observe)
+    prepared, x = result.state.prepared, result.x
+    x = rim.features.finish(problem, prepared, x, lambda y: steps_on(y, ()).x)
+    return replace(result, x=x)
 
 
 def shipped(measurement: Measurement) -> Path:
