@@ -141,7 +141,7 @@ class QuadraticModel:
     @property
     def _careful(self) -> bool:
         """Whether there is nothing but little noise."""
-        alone = self.spectrum.shape[-2:] == (1, 1) and bool((self.trusted > 0).all())
+        alone = self.spectrum.shape[-2:] == (1, 1) and bool((self.coverage > 0).all())
         return alone and bool((self.std < CAREFUL).any())
 
     def _left(self, problem: Fidelity, A: LinearOperator, x: Image, estimate: Estimate) -> Tensor:
