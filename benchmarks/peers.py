@@ -266,15 +266,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = list[dict]()
-    for folder, setting in product(options.images, SETTINGS):
-        paths = fitting(folder, options.every, setting[0])
-        if setting[0] not in options.pictures or not paths:
-            continue
-        methods = competitors(options.weights, *setting)
-        if options.bm3d and setting[1:] == ("float", 25):
-            methods["BM3D"] = bm3d
-        found += rows(methods, paths, setting)
-        print(folder.name, setting, flush=True)
+    for folder, kind in product(options.images, options.pictures):
+        paths = fitting(folder, options.every, kind)
+        for setting in (s for s in SETTINGS if paths and s[0] == kind):
+            methods = competitors(options.weights, *setting)
+            if options.bm3d and setting[1:] == ("float", 25):
+                methods["BM3D"] = bm3d
+            found += rows(methods, paths, setting)
+            print(folder.name, setting, flush=True)
     command, name = f"python -m benchmarks.peers --every {options.every}", "peers"
     if options.bm3d:
         command += " --bm3d"

@@ -58,6 +58,9 @@ class RecurrentInference:
     A JPEG file is restored in rounds of noise removal, at the level that its rounded coefficients
     tell, each followed by what their intervals allow (`Decompression`).
 
+    Where there is nothing but noise of less than 10 of 255, the steps are taken a second time, on a
+    y that is changed a little, to tell how far the estimate may be believed.
+
     A non-linear operator, such as a camera's response on a picture that is encoded by it, is
     linearized about the estimate of every step. Where flat pictures do not stay as they are, as
     light that a response encodes, shipped weights see the linear measurement that this one is near
@@ -302,16 +305,15 @@ def restored_by(
 
 @torch.no_grad()
 def _finished(rim: RIM, measurement: Measurement, observe: Sequence[Observer]) -> Result[RIMState]:
-    def steps_on(y: Tensor, observe: Sequence[Observer]) -> Result[RIMState]:
-        of_y = replace(measurement, y=y)
-        problem = Fidelity(of_y.operator, of_y.likelihood, y)
-        stop = until(iterations=rim.steps)
-        return solve(rim, problem, first_estimate(of_y), stop=stop, observe=observe)
-
     problem = Fidelity(measurement.operator, measurement.likelihood, measurement.y)
-    result = steps_on(measurement.y, observe)
-    prepared, x = result.state.prepared, result.x
-    x = rim.features.finish(problem, prepared, x, lambda y: steps_on(y, ()).x)
+    stop = until(iterations=rim.steps)
+    result = solve(rim, problem, first_estimate(measurement), stop=stop, observe=observe)
+
+    def estimate(y: Tensor) -> Image:
+        changed = Fidelity(measurement.operator, measurement.likelihood, y)
+        return solve(rim, changed, first_estimate(replace(measurement, y=y)), stop=stop).x
+
+    x = rim.features.finish(problem, result.state.prepared, result.x, estimate)
     return replace(result, x=x)
 
 
