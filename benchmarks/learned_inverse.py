@@ -40,7 +40,12 @@ from undegrade.degradations.random import Deblurring, SuperResolution, measured
 from undegrade.likelihoods.rounding import rounded
 from undegrade.metrics.distortion import psnr
 from undegrade.metrics.luma import gray
-from undegrade.restorers.recurrent_inference import WEIGHTS, RecurrentInference
+from undegrade.restorers.recurrent_inference import (
+    DENOISING,
+    UNIVERSAL,
+    WEIGHTS,
+    RecurrentInference,
+)
 from undegrade.restorers.variational import Variational
 
 FACTORS = torch.logspace(-0.9, 0.5, 9).tolist()  # weights relative to the automatic one
@@ -269,7 +274,9 @@ def main() -> None:
     parser.add_argument("--columns", default="start,auto,tv,learned")
     options = parser.parse_args()
     available = columns(RecurrentInference(weights=options.weights))
-    files = [options.weights] if options.weights else sorted(WEIGHTS.glob("*.safetensors"))
+    suffix = "-gray.safetensors" if options.gray else ".safetensors"
+    shipped = [WEIGHTS / f"{kind}{suffix}" for kind in (DENOISING, UNIVERSAL)]
+    files = [options.weights] if options.weights else shipped
     known, tag = table.Known("learned_inverse"), table.version(files)
     source = Source(options.data, options.every, options.gray)
     found: dict[str, list[dict[str, float]]] = {}

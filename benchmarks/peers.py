@@ -1,17 +1,18 @@
 """Published denoisers beside ours, in one run: same pictures, same draws, PSNR and seconds.
 
     python -m benchmarks.peers --weights FOLDER [--images FOLDER…] [--every N] [--bm3d]
-        [--pictures gray]
+        [--pictures gray] [--std 1 4]
 
 The folder holds the weight files that the authors of FFDNet, DnCNN, FDnCNN and of the bias-free
 U-Net published (names as in `PEERS`); a peer whose file is missing is left out. Pictures are those
 of CBSD68 in color and in gray, float and 8-bit noise, or those of other folders, of which there is
-a table of its own: of two networks either may be ahead, as pictures go. The noise of picture i
-comes from seed 1000 + i, as in `learned_denoising`. The methods take turns on every picture, on one
-thread; seconds are medians. What was computed before, with the same weights of ours, is read from
-`runs/peers`: so `--pictures gray` may run beside `--pictures color`, and a run of both makes the
-table. Published means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95, FFDNet
-33.87/31.21/27.96.
+a table of its own: of two networks either may be ahead, as pictures go; and so there is of float
+noise of other levels. `least gain` is that of the worst picture over its noisy version. The noise
+of picture i comes from seed 1000 + i, as in `learned_denoising`. The methods take turns on every
+picture, on one thread; seconds are medians. What was computed before, with the same weights of
+ours, is read from `runs/peers`: so `--pictures gray` may run beside `--pictures color`, and a run
+of both makes the table. Published means (CBSD68, float, σ 15/25/50): CDnCNN-S 33.90/31.24/27.95,
+FFDNet 33.87/31.21/27.96.
 
 Beside the table it draws results/peers.svg, PSNR against seconds at σ = 25, with the line of what
 no other method beats in both. `pip install -e '.[bench]'` brings what draws, and BM3D for --bm3d,
@@ -197,8 +198,10 @@ def rows(
     kind, values, std = setting
     known, tag = table.Known("peers"), table.version([SHIPPED[kind]])
     found = {name: list[dict[str, float]]() for name in methods}
+    noisy = list[float]()
     for i, path in paths:
         x, y = measured(path, i, kind, values, std)
+        noisy.append(table.score(y, x))
         for name, denoise in methods.items():
             key = f"{path} {kind} {values} {std} {name} {tag * name.startswith(OURS)}"
             job = partial(timed, denoise, y, std / 255, x)
@@ -211,7 +214,11 @@ def rows(
             "std": std,
             "count": len(paths),
             "method": name,
+            "noisy": table.mean(noisy),
             "psnr": table.mean([each["psnr"] for each in found[name]]),
+            "least gain": round(
+                min(each["psnr"] - y for each, y in zip(found[name], noisy, strict=True)), 2
+            ),
             "seconds": round(statistics.median(each["seconds"] for each in found[name]), 3),
         }
         for name in methods
@@ -263,12 +270,16 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="use every n-th picture")
     parser.add_argument("--bm3d", action="store_true", help="BM3D too, where σ = 25")
     parser.add_argument("--pictures", nargs="+", default=["color", "gray"])
+    parser.add_argument("--std", type=int, nargs="+", help="levels of float noise, in place of all")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    settings = SETTINGS
+    if options.std:
+        settings = [(kind, "float", std) for kind in ("color", "gray") for std in options.std]
     found = list[dict]()
     for folder, kind in product(options.images, options.pictures):
         paths = fitting(folder, options.every, kind)
-        for setting in (s for s in SETTINGS if paths and s[0] == kind):
+        for setting in (s for s in settings if paths and s[0] == kind):
             methods = competitors(options.weights, *setting)
             if options.bm3d and setting[1:] == ("float", 25):
                 methods["BM3D"] = bm3d
@@ -283,6 +294,9 @@ def main() -> None:
     if set(options.pictures) < {kind for kind, _, _ in SETTINGS}:
         command += f" --pictures {' '.join(options.pictures)}"
         name += f"_{'_'.join(options.pictures)}"
+    if options.std:
+        command += f" --std {' '.join(map(str, options.std))}"
+        name += f"_std_{'_'.join(map(str, options.std))}"
     table.write(name, command, found)
     if name == "peers":
         draw(found, table.RESULTS / "peers.svg")
