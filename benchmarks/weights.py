@@ -6,7 +6,7 @@
 
 for those of noise on color pictures, and the same with WEIGHTS=denoising-gray, universal or
 universal-gray (`--weights universal`) for the others that ship. Each goes on from what ships;
-docs/learned.md tells how they came about. Checkpoints, curve and log are in
+docs/learned-trainings.md tells how they came about. Checkpoints, curve and log are in
 `runs/weights-denoising` and so on. To begin anew, remove that folder. It may be killed at any time:
 what was saved last is gone on from.
 """
