@@ -234,7 +234,8 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     for panel, kind in zip(panels, ("color", "gray"), strict=True):
         here = [r for r in rows if (r["pictures"], r["noise"], r["std"]) == (kind, "float", 25)]
         top = max(row["psnr"] for row in here)
-        here = sorted((r for r in here if r["psnr"] > top - 1), key=lambda row: row["seconds"])
+        here = [row for row in here if row["psnr"] > top - 1]
+        here.sort(key=lambda row: (row["seconds"], -row["psnr"]))
         best = [row for i, row in enumerate(here) if all(row["psnr"] > r["psnr"] for r in here[:i])]
         panel.step(
             [row["seconds"] for row in best],
@@ -243,7 +244,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
             color="0.8",
             zorder=0,
         )
-        for i, row in enumerate(sorted(here, key=lambda row: -row["psnr"])):
+        for i, row in enumerate(here):
             marker = "*" if row["method"].startswith(OURS) else "o"
             panel.scatter(
                 row["seconds"], row["psnr"], s=60, marker=marker, c=f"C{i}", label=row["method"]
