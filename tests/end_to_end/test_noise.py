@@ -52,3 +52,11 @@ def test_a_jpeg_of_which_nothing_is_said_is_called_one(run: Run, call: str, told
     write_image("photo.png", scene(24, 32))
     out = run(f"restore {call} --output out --method variational --iterations 2")[1]
     assert ("a JPEG file: where its blocks" in out) == told
+
+
+@pytest.mark.usefixtures("folder")
+def test_noise_that_is_told_too_high_is_said_beside_the_result(run: Run) -> None:
+    run("degrade a.png y.png --noise gaussian:0.05 --seed 0")
+    assert "is told" not in run("restore y.png --output out --method wiener")[1]
+    out = run("restore y.png --noise gaussian:0.1 --output out --method wiener")[1]
+    assert "the noise that is told, std 0.1, is " in out

@@ -84,3 +84,10 @@ def test_black_and_white_of_pictures_are_not_at_random() -> None:
     dithered = (torch.rand(x.shape, generator=generator) < x).float()
     for y in (clipped, *noisy, dithered, (x > 0.5).float(), torch.zeros_like(x)):
         assert float(at_random(y)) == 0
+
+
+@pytest.mark.parametrize("std", [0.06, 0.1, 0.14])
+def test_clipped_noise_of_a_picture_in_black_and_white_is_not_at_random(std: float) -> None:
+    x = (picture() > 0.5).float() * 0.7 + 0.15
+    y = (x + std * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))).clamp(0, 1)
+    assert float(at_random(y)) == 0

@@ -27,7 +27,7 @@ from undegrade.degradations.degradation import Degradation
 from undegrade.degradations.flags import DegradationFlags
 from undegrade.degradations.kernel_doubt import kernel_doubt
 from undegrade.degradations.light_doubt import light_doubt
-from undegrade.degradations.noise_doubt import refuse_hidden_noise
+from undegrade.degradations.noise_doubt import noise_doubt, refuse_hidden_noise
 from undegrade.evaluation.restoration import Restoration, evaluate
 from undegrade.evaluation.section import kernel_kept_in_words, level_found, misfit_in_words
 from undegrade.files.levels import outside
@@ -134,7 +134,7 @@ def restored(task: Task, source: Source, bar: Bar) -> Iterator[Done]:
 
 
 def _of_noise(picture: Picture, said: Degradation, noise: Likelihood) -> list[str]:
-    """What to say of the noise that was found, where none was told; one that cannot be is refused.
+    """What to say of the noise that was found, or told; one that cannot be is refused.
 
     Raises:
         ValueError: the picture cannot have the noise that was told.
@@ -144,7 +144,7 @@ def _of_noise(picture: Picture, said: Degradation, noise: Likelihood) -> list[st
         stray_ones = _stray(y) if isinstance(noise, Gaussian) else ""
         return [level_found(noise), stray_ones, _compressed(picture, said)]
     refuse_hidden_noise(y, noise)
-    return []
+    return [noise_doubt(said, y)]
 
 
 def _compressed(picture: Picture, said: Degradation) -> str:

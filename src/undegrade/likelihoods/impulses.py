@@ -22,6 +22,7 @@ _MIDDLE = 1024  # pixels a side that are looked at
 _UNBALANCED = 0.15  # by which the share of black may differ from a half
 _TOGETHER = 0.15  # by which two chances may differ that are one, for a picture has white too
 _NOISY = 0.15  # mean difference of neighbors that no picture has
+_CLIPPED = 0.15  # by which what is beside white may be lighter than what is beside black
 _FEW, _MANY = 0.05, 0.95  # fractions that are told
 _WIDE = 7  # pixels a side of the surroundings whose differences give the scale
 
@@ -64,33 +65,46 @@ def at_random(y: Image) -> Tensor:
 
     In a picture these stand together: beside a black or white entry there is another far more often
     than beside one in between. Of salt and pepper both chances are the fraction that is lost, half
-    of it is black, and the others are a picture's: neighbors are alike, as they are not where noise
-    was clipped. 0 where this does not hold, or hardly an entry is black or white.
+    of it is black, what is beside black is as light as what is beside white, and the others are a
+    picture's: neighbors are alike. Where noise was clipped they are not, or what is beside black is
+    dark. 0 where this does not hold, or hardly an entry is black or white.
     """
-    extreme = (y == 0) | (y == 1)
-    beside = [_beside(y, extreme, dim) for dim in (-2, -1)]
-    of_extreme, of_other, apart = torch.stack(beside).mean(0)
-    black = (y == 0).flatten(1).sum(1) / extreme.flatten(1).sum(1).clamp(min=1)
-    told = ((black - 0.5).abs() < _UNBALANCED) & ((of_extreme - of_other).abs() < _TOGETHER)
+    black, white = y == 0, y == 1
+    beside = [_beside(y, black, white, dim) for dim in (-2, -1)]
+    of_extreme, of_other, apart, lighter = torch.stack(beside).mean(0)
+    told = (_share_of(black, black | white) - 0.5).abs() < _UNBALANCED
+    told = told & ((of_extreme - of_other).abs() < _TOGETHER) & (lighter < _CLIPPED)
     told = told & (apart < _NOISY) & (of_other > _FEW) & (of_other < _MANY)
     return torch.where(told, of_other, 0.0)
 
 
-def _beside(y: Image, extreme: Tensor, dim: int) -> Tensor:
-    """Of pairs of neighbors, (3 b).
+def _beside(y: Image, black: Tensor, white: Tensor, dim: int) -> Tensor:
+    """Of pairs of neighbors, (4 b).
 
     How often the second is extreme where the first is, and where it is not; how far apart two are
-    in the mean that are not.
+    in the mean that are not; by how much lighter the second of these is beside white than black.
     """
     n = y.shape[dim] - 1
-    a, b = (extreme.narrow(dim, start, n).flatten(1) for start in (0, 1))
-    difference = y.diff(dim=dim).abs().flatten(1)
+    extreme = black | white
+    a, b = (extreme.narrow(dim, start, n) for start in (0, 1))
+    second = y.narrow(dim, 1, n)
 
-    def share(found: Tensor, of: Tensor) -> Tensor:
-        return found.sum(1) / of.sum(1).clamp(min=1)
+    def beside(color: Tensor) -> Tensor:
+        return _share_of(second, color.narrow(dim, 0, n) & ~b)
 
-    neither = ~a & ~b
-    return torch.stack((share(a & b, a), share(~a & b, ~a), share(difference * neither, neither)))
+    return torch.stack(
+        (
+            _share_of(b, a),
+            _share_of(b, ~a),
+            _share_of(y.diff(dim=dim).abs(), ~a & ~b),
+            beside(white) - beside(black),
+        )
+    )
+
+
+def _share_of(values: Tensor, of: Tensor) -> Tensor:
+    """Mean of values where `of` is, per sample."""
+    return (values * of).flatten(1).sum(1) / of.flatten(1).sum(1).clamp(min=1)
 
 
 def stray(y: Image) -> float:
