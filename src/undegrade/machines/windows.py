@@ -44,9 +44,13 @@ class Span:
 
 
 def spans(length: int, side: int, overlap: int) -> list[Span]:
-    """Spans whose kept parts, of a side, fill a length; each shows an overlap more."""
-    starts = range(0, length, side)
-    kept = [slice(start, min(start + side, length)) for start in starts]
+    """Spans whose kept parts, of a side, fill a length; each shows an overlap more.
+
+    The first one that shows the end keeps all that is left.
+    """
+    starts = range(0, max(1, length - overlap), side)
+    stops = [*starts[1:], length]
+    kept = [slice(*ends) for ends in zip(starts, stops, strict=True)]
     return [
         Span(slice(max(0, k.start - overlap), min(length, k.stop + overlap)), k, length)
         for k in kept

@@ -89,7 +89,9 @@ class MultiscaleCell(nn.Module):
         margin = (0, round_up(w, self.divisor) - w, 0, round_up(h, self.divisor) - h)
         # compiled for a CPU, torch's padding of channels-last features has a wrong backward pass
         whole = functional.pad(features, margin, mode="replicate") if any(margin) else features
-        u = self._levels(self._entered(functional.pixel_unshuffle(whole, 2), hidden))
+        # where convolutions want channels last, they are laid so once, while they are few
+        laid = whole.contiguous(memory_format=_format(self.enter.weight))
+        u = self._levels(self._entered(functional.pixel_unshuffle(laid, 2), hidden))
         return functional.pixel_shuffle(self.leave(u), 2)[..., :h, :w], u
 
     def _entered(self, u: Tensor, hidden: Tensor | None) -> Tensor:
@@ -112,6 +114,11 @@ class MultiscaleCell(nn.Module):
         for up, blocks in zip(reversed(self.up), reversed(self.after), strict=True):
             u = blocks(up(u) + skipped.pop())
         return u
+
+
+def _format(weight: Tensor) -> torch.memory_format:
+    last = weight.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def _as_autocast_takes(u: Tensor) -> Sequence[Tensor]:
