@@ -595,7 +595,7 @@ def test_shipped_weights_are_small_and_restore():
 @pytest.mark.parametrize("likelihood", [Gaussian(0.1), Gaussian(0.01), Laplace(0.05)], ids=repr)
 def test_windows_of_a_noisy_picture_give_what_the_whole_gives(likelihood) -> None:
     generator = torch.Generator().manual_seed(0)
-    blocks = torch.rand(1, 3, 11, 13, generator=generator)
+    blocks = torch.rand(1, 3, 35, 3, generator=generator)
     y = likelihood.sample(blocks.repeat_interleave(20, 2).repeat_interleave(20, 3), generator)
     measurement, watched = Measurement(y, Identity(), likelihood), list[tuple[int, torch.Size]]()
 
@@ -607,8 +607,8 @@ def test_windows_of_a_noisy_picture_give_what_the_whole_gives(likelihood) -> Non
     method = RecurrentInference(tile=128, precision="float32")
     parts = method.restore(measurement, observe=[watch])
     torch.testing.assert_close(parts.x, whole.x, rtol=0, atol=1e-5)
-    assert watched == [(k, y.shape) for k in range(1, 7)]  # 220×260 in windows of 128
-    assert [record.iteration for record in parts.trace] == [1, 2, 3, 4, 5, 6]
+    assert watched == [(k, y.shape) for k in range(1, 5)]  # 700×60 in windows of 128
+    assert [record.iteration for record in parts.trace] == [1, 2, 3, 4]
     assert parts.x0 is not None and parts.x0.shape == y.shape
 
 

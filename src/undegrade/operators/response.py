@@ -5,7 +5,7 @@ from typing import Protocol, final, runtime_checkable
 import torch
 from torch import Tensor
 
-from undegrade.core.image import Image
+from undegrade.core.image import Image, followed
 from undegrade.core.operator import LinearOperator, Operator
 from undegrade.operators.mask import Mask
 
@@ -53,6 +53,13 @@ class Response(Operator):
         return value, Mask(slope)
 
     def _with_slope(self, x: Image) -> tuple[Tensor, Tensor]:
+        if not (torch.is_grad_enabled() or torch.is_inference_mode_enabled() or followed(x)):
+            # torch.func would load torch's compiler for it, which takes seconds
+            with torch.enable_grad():
+                leaf = x.detach().requires_grad_()
+                value = self.curve.encode(leaf)
+                (slope,) = torch.autograd.grad(value.sum(), leaf)
+            return value.detach(), slope
         value, back, *_ = torch.func.vjp(self.curve.encode, x)
         return value, back(torch.ones_like(value))[0]
 
