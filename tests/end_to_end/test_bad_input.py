@@ -242,6 +242,12 @@ def test_a_folder_that_has_other_settings(folder: Path, run: Run) -> None:
     _refused(folder, run, "restore a.png -o .", "not of `undegrade restore`: give another --output")
 
 
+def test_a_folder_of_results_with_the_name_of_a_picture(folder: Path, run: Run) -> None:
+    _refused(folder, run, "restore a.png -o sharp.PNG", "expected a folder for --output")
+    (folder / "old.png").mkdir()
+    assert run("restore a.png --method wiener -o old.png")[0] == 0
+
+
 @pytest.mark.parametrize("target", ["y.xyz", "y", "missing/y.png.gif"])
 def test_an_output_of_no_known_format(folder: Path, run: Run, target: str) -> None:
     _refused(

@@ -23,6 +23,7 @@ from undegrade.evaluation.restoration import Restoration, Score
 from undegrade.evaluation.section import Section, noise_in_words
 from undegrade.files.arrays import read_arrays
 from undegrade.files.atomic import appearing_in
+from undegrade.files.codecs import SUFFIXES
 from undegrade.files.picture import Picture, write_picture
 from undegrade.files.tables import read_rows, write_settings, write_trace
 
@@ -75,10 +76,15 @@ class Results:
         run: what the settings say of the run that adds to it.
 
     Raises:
-        ValueError: the folder has settings of another kind.
+        ValueError: the folder has settings of another kind, or would have the name of a picture.
     """
 
     def __init__(self, folder: Path, run: Entry) -> None:
+        if folder.suffix.lower() in SUFFIXES and not folder.is_dir():
+            raise ValueError(
+                f"expected a folder for --output, in which NAME-METHOD{folder.suffix} is written, "
+                f"got {folder}, the name of a picture"
+            )
         self.folder, self._run = folder, run
         self._entries: dict[str, Entry] = {
             str(entry["output"]): entry for entry in read_entries(folder / SETTINGS)
