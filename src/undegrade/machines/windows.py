@@ -1,7 +1,7 @@
 """A large picture restored in windows, where an entry of y tells of the pixels around it alone."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,49 +12,8 @@ from undegrade.core.measurement import Measurement
 from undegrade.core.operator import Operator
 from undegrade.core.solver import Result
 from undegrade.likelihoods.gaussian import Gaussian
+from undegrade.networks.spans import spans
 from undegrade.operators.identity import Identity
-
-
-@dataclass(frozen=True)
-class Span:
-    """What a window is along one axis of y, and what is kept of it.
-
-    Arguments:
-        shown: entries of y in the window.
-        kept: those in whose place the picture is kept.
-        length: of y.
-    """
-
-    shown: slice
-    kept: slice
-    length: int
-
-    def places(self, made: int, picture: int) -> tuple[slice, slice]:
-        """Where in the picture the kept part of what was made of the window lies, and where in it.
-
-        Arguments:
-            made: length of what was made, larger than what is shown by as much on either side.
-            picture: length of the picture, which is that of y or larger by as much on either side.
-        """
-        frame = (picture - self.length) // 2
-        begin = self.shown.start - (made - (self.shown.stop - self.shown.start)) // 2 + frame
-        first = self.kept.start + frame if self.kept.start else 0
-        last = picture if self.kept.stop == self.length else self.kept.stop + frame
-        return slice(first, last), slice(first - begin, last - begin)
-
-
-def spans(length: int, side: int, overlap: int) -> list[Span]:
-    """Spans whose kept parts, of a side, fill a length; each shows an overlap more.
-
-    The first one that shows the end keeps all that is left.
-    """
-    starts = range(0, max(1, length - overlap), side)
-    stops = [*starts[1:], length]
-    kept = [slice(*ends) for ends in zip(starts, stops, strict=True)]
-    return [
-        Span(slice(max(0, k.start - overlap), min(length, k.stop + overlap)), k, length)
-        for k in kept
-    ]
 
 
 def interior_of(measurement: Measurement) -> Operator | None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from undegrade.core.image import round_up
+from undegrade.networks.spans import Span, spans
 
 
 @runtime_checkable
@@ -54,9 +55,11 @@ class TiledCell(nn.Module):
         h, w = features.shape[-2:]
         if max(h, w) <= self.tile:
             return self.cell(features, hidden)
+        h, w = (round_up(side, self.cell.divisor) for side in (h, w))  # as hidden states are
+        across = spans(w, self.tile, self.overlap)
         rows = [
-            [self._piece(features, hidden, i, j) for j in range(0, w, self.tile)]
-            for i in range(0, h, self.tile)
+            [self._piece(features, hidden, row, column) for column in across]
+            for row in spans(h, self.tile, self.overlap)
         ]
         update, state = (
             torch.cat([torch.cat([piece[k] for piece in row], -1) for row in rows], -2)
@@ -65,17 +68,17 @@ class TiledCell(nn.Module):
         return update, state
 
     def _piece(
-        self, features: Tensor, hidden: Tensor | None, i: int, j: int
+        self, features: Tensor, hidden: Tensor | None, row: Span, column: Span
     ) -> tuple[Tensor, Tensor]:
-        """The tile whose first pixel is (i, j)."""
-        top, left = max(0, i - self.overlap), max(0, j - self.overlap)
-        end = i + self.tile + self.overlap, j + self.tile + self.overlap
-        s = self.cell.stride
+        """What is kept of one tile."""
         if hidden is not None:
-            hidden = hidden[..., top // s : end[0] // s, left // s : end[1] // s]
-        update, state = self.cell(features[..., top : end[0], left : end[1]], hidden)
-        i, j = i - top, j - left
-        return (
-            update[..., i : i + self.tile, j : j + self.tile],
-            state[..., i // s : (i + self.tile) // s, j // s : (j + self.tile) // s],
-        )
+            hidden = hidden[..., *_at(row.shown, column.shown, self.cell.stride)]
+        update, state = self.cell(features[..., row.shown, column.shown], hidden)
+        kept = row.inside, column.inside
+        return update[..., *kept], state[..., *_at(*kept, self.cell.stride)]
+
+
+def _at(rows: slice, columns: slice, stride: int) -> tuple[slice, slice]:
+    """The entries of a hidden state that stand for these pixels."""
+    rows, columns = (slice(s.start // stride, s.stop // stride) for s in (rows, columns))
+    return rows, columns
