@@ -71,7 +71,7 @@ def test_the_hidden_state_matters(name):
 def test_tiles_give_what_the_whole_gives(name, height):
     cell = made(name)
     assert isinstance(cell, LocalCell)
-    f = features(1, height, 90)
+    f = features(1, height, 140)
     tiled = TiledCell(cell, 24)
     hidden = None
     for _ in range(2):

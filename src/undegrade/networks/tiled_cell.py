@@ -52,15 +52,11 @@ class TiledCell(nn.Module):
 
     def forward(self, features: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """One step."""
-        h, w = features.shape[-2:]
-        if max(h, w) <= self.tile:
+        sides = (round_up(side, self.cell.divisor) for side in features.shape[-2:])  # as hidden has
+        down, across = (spans(side, self.tile, self.overlap) for side in sides)
+        if len(down) == len(across) == 1:
             return self.cell(features, hidden)
-        h, w = (round_up(side, self.cell.divisor) for side in (h, w))  # as hidden states are
-        across = spans(w, self.tile, self.overlap)
-        rows = [
-            [self._piece(features, hidden, row, column) for column in across]
-            for row in spans(h, self.tile, self.overlap)
-        ]
+        rows = [[self._piece(features, hidden, row, column) for column in across] for row in down]
         update, state = (
             torch.cat([torch.cat([piece[k] for piece in row], -1) for row in rows], -2)
             for k in range(2)
